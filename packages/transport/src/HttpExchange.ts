@@ -1,0 +1,170 @@
+/**
+ * One HTTP exchange: the seam between what MCP says (sessions, streams, resumption) and how bytes travel.
+ *
+ * Implement it to bring another HTTP stack, decorate it to add authentication or to watch the wire, replace it in tests.
+ * Below the seam: connections, TLS, proxies and the decoding of `content-encoding`. Never below it: redirects, retries,
+ * turning a status into a failure.
+ *
+ * @since 0.1.0
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import type * as Headers from "@effect/platform/Headers"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { ExchangeError } from "./internal/exchangeErrors.ts"
+import * as internal from "./internal/httpClientExchange.ts"
+
+/**
+ * What is to be sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  readonly method: "POST" | "GET" | "DELETE"
+  readonly url: URL
+  readonly headers: Headers.Headers
+  /** JSON, in POSTs only. */
+  readonly body?: string | undefined
+  /**
+   * Called at most once, as soon as the exchange can be aborted, with a function that does so: `open` then fails at once
+   * and the connection is closed. It lets a session end while its requests still wait for a response. Decorators pass it
+   * on with the request.
+   */
+  readonly exposeAbort?: ((abort: () => void) => void) | undefined
+}
+
+/**
+ * The head of a response, and the handle of its body. Header names are in lower case.
+ *
+ * A response is either read, once, or closed. After `close` the sink hears nothing more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Response {
+  readonly status: number
+  readonly headers: Headers.Headers
+  /** Starts the body: its chunks go to the sink as they come, decoded, until its end or a failure. */
+  readonly read: (sink: Sink) => void
+  /** Asks the source to stop. Chunks that were already on their way may still come. */
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Ends the exchange at once, read or not. Harmless when it has ended. */
+  readonly close: () => void
+}
+
+/**
+ * Where the chunks of a body go: plain functions, called synchronously, never after `onEnd`, `onError` or `close`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Sink {
+  readonly onChunk: (chunk: Uint8Array) => void
+  readonly onEnd: () => void
+  /** `cause` is a {@link ContentEncodingError} when the body is compressed and could not be inflated. */
+  readonly onError: (cause: unknown) => void
+}
+
+export {
+  /**
+   * A body is compressed and the client did not inflate it.
+   *
+   * @since 0.1.0
+   * @category errors
+   */
+  ContentEncodingError,
+  /**
+   * Why no head could be had. `sent` is false only when the server surely saw nothing of the request.
+   *
+   * @since 0.1.0
+   * @category errors
+   */
+  ExchangeError
+} from "./internal/exchangeErrors.ts"
+
+/**
+ * The service. `open` ends when the head of the response is there; interrupting it aborts the exchange.
+ *
+ * @example
+ * ```ts
+ * import { HttpExchange } from "@effect-mcp/transport"
+ * import { Effect, Layer } from "effect"
+ *
+ * // a decorator: count the exchanges of any implementation
+ * let count = 0
+ * const counted = Layer.effect(
+ *   HttpExchange.HttpExchange,
+ *   Effect.map(HttpExchange.HttpExchange, (inner) => ({
+ *     open: (request: HttpExchange.Request) => {
+ *       count++
+ *       return inner.open(request)
+ *     }
+ *   }))
+ * ).pipe(Layer.provide(HttpExchange.layerFetch()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class HttpExchange extends Context.Tag("@effect-mcp/transport/HttpExchange")<HttpExchange, {
+  readonly open: (request: Request) => Effect.Effect<Response, ExchangeError>
+}>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Service = Context.Tag.Service<typeof HttpExchange>
+
+/**
+ * Over any `HttpClient` from context: fetch, undici, node:http, browsers, decorated clients.
+ *
+ * A client that fails on statuses (`HttpClient.filterStatusOk`) is mapped back. It should not follow redirects nor
+ * retry by itself. With fetch, `redirect: "manual"` is set through `FetchHttpClient.RequestInit`, merged with the one in
+ * context; one that was already built into the client layer is replaced: use {@link layerFetch} for that.
+ *
+ * Sends `accept-encoding: identity` unless you set that header, as most clients do not inflate; with fetch set it to
+ * `gzip, deflate` to have responses compressed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromHttpClient: Effect.Effect<Service, never, HttpClient.HttpClient | Scope.Scope> = internal.make
+
+/**
+ * {@link fromHttpClient} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerHttpClient: Layer.Layer<HttpExchange, never, HttpClient.HttpClient> = Layer.scoped(
+  HttpExchange,
+  fromHttpClient
+)
+
+/**
+ * Over the platform's `fetch`, with your own `RequestInit` (credentials, cache, an undici `dispatcher`, ...). Headers and
+ * the abort signal are set by the transport, `redirect` is always `manual`.
+ *
+ * @example
+ * ```ts
+ * import { HttpExchange, StreamableHttpTransport } from "@effect-mcp/transport"
+ * import { Layer } from "effect"
+ *
+ * const Live = StreamableHttpTransport.layerExchange({ url: "http://127.0.0.1:3000/mcp" }).pipe(
+ *   Layer.provide(HttpExchange.layerFetch({ credentials: "include" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFetch = (init?: RequestInit): Layer.Layer<HttpExchange> =>
+  layerHttpClient.pipe(
+    Layer.provide([FetchHttpClient.layer, Layer.succeed(FetchHttpClient.RequestInit, init ?? {})])
+  )

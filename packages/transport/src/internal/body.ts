@@ -1,0 +1,90 @@
+/**
+ * Reads a body that is not a stream of events: a JSON answer, or what came with an error status.
+ */
+import * as Effect from "effect/Effect"
+import type * as HttpExchange from "../HttpExchange.ts"
+import { sleep } from "./sleep.ts"
+
+export type Body =
+  | { readonly _tag: "Complete"; readonly text: string }
+  | { readonly _tag: "TooLarge" }
+  | { readonly _tag: "Broken"; readonly cause: unknown }
+
+/** Collects a body up to a limit in bytes; what is over it is never buffered. Calls `done` once. */
+export class BodyCollector implements HttpExchange.Sink {
+  private readonly decoder = new TextDecoder()
+  private size = 0
+  private parts = ""
+  private settled = false
+
+  private readonly response: HttpExchange.Response
+  private readonly limit: number
+  private readonly done: (body: Body) => void
+  private readonly onActivity: () => void
+
+  constructor(
+    response: HttpExchange.Response,
+    limit: number,
+    done: (body: Body) => void,
+    onActivity: () => void = () => {}
+  ) {
+    this.response = response
+    this.limit = limit
+    this.done = done
+    this.onActivity = onActivity
+  }
+
+  start(): void {
+    const length = Number(this.response.headers["content-length"])
+    const encoding = this.response.headers["content-encoding"]
+    if (length > this.limit && (encoding === undefined || encoding === "identity")) this.tooLarge()
+    else this.response.read(this)
+  }
+
+  /** What came so far. */
+  get text(): string {
+    return this.parts
+  }
+
+  onChunk(chunk: Uint8Array): void {
+    if (this.settled) return
+    this.onActivity()
+    this.size += chunk.length
+    if (this.size > this.limit) this.tooLarge()
+    else this.parts += this.decoder.decode(chunk, { stream: true })
+  }
+
+  onEnd(): void {
+    this.parts += this.decoder.decode()
+    this.settle({ _tag: "Complete", text: this.parts })
+  }
+
+  onError(cause: unknown): void {
+    this.settle({ _tag: "Broken", cause })
+  }
+
+  private tooLarge(): void {
+    this.response.close()
+    this.settle({ _tag: "TooLarge" })
+  }
+
+  private settle(body: Body): void {
+    if (this.settled) return
+    this.settled = true
+    this.done(body)
+  }
+}
+
+/** What came of a body until it ended, broke, reached the limit or took too long. Never fails. */
+export const readText = (response: HttpExchange.Response, limit: number, millis: number): Effect.Effect<string> =>
+  Effect.suspend(() => {
+    let collector: BodyCollector | undefined
+    const whole = Effect.async<void>((resume) => {
+      collector = new BodyCollector(response, limit, () => resume(Effect.void))
+      collector.start()
+    })
+    return Effect.raceFirst(Effect.interruptible(whole), Effect.interruptible(sleep(millis))).pipe(
+      Effect.ensuring(Effect.sync(() => response.close())),
+      Effect.map(() => collector?.text ?? "")
+    )
+  })

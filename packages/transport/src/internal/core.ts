@@ -1,0 +1,214 @@
+/**
+ * What all streams of one transport share: the options, the current session, the way to open an exchange, and the end.
+ */
+import type * as Headers from "@effect/platform/Headers"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type * as HttpExchange from "../HttpExchange.ts"
+import type * as JsonRpc from "../JsonRpc.ts"
+import type * as TransportError from "../TransportError.ts"
+import * as TransportEvent from "../TransportEvent.ts"
+import { EventHub } from "./eventHub.ts"
+import { ExchangeError } from "./exchangeErrors.ts"
+import { Lingering } from "./lingering.ts"
+import { MessageErrors } from "./messageErrors.ts"
+import type { ResolvedOptions } from "./options.ts"
+import { deleteHeaders } from "./requestHeaders.ts"
+import { readRefusal } from "./refusal.ts"
+import { Secrets } from "./secrets.ts"
+import * as Session from "./session.ts"
+import { sleep } from "./sleep.ts"
+
+const mostRedirects = 5
+
+export interface Opening {
+  readonly method: "POST" | "GET" | "DELETE"
+  readonly headers: Headers.Headers
+  readonly body?: string | undefined
+  /** The JSON-RPC method, for events. */
+  readonly message?: string | undefined
+  readonly requestId?: JsonRpc.RequestId | undefined
+  readonly lastEventId?: string | undefined
+  readonly exposeAbort?: ((abort: () => void) => void) | undefined
+}
+
+export class Core {
+  readonly hub = new EventHub()
+  readonly secrets: Secrets
+  readonly lingering: Lingering
+  readonly errors: MessageErrors
+  /** Everything that waits for the server right now. */
+  readonly running = new Set<Session.Running>()
+  session: Session.Session
+  closed = false
+  /** Tells the server's own stream that the session changed. */
+  onSessionChange: () => void = () => {}
+  private readonly deletions = new Set<Fiber.RuntimeFiber<void, TransportError.TransportError>>()
+
+  readonly options: ResolvedOptions
+  private readonly exchange: HttpExchange.Service
+
+  constructor(options: ResolvedOptions, exchange: HttpExchange.Service, scope: Scope.Scope) {
+    this.options = options
+    this.exchange = exchange
+    this.secrets = new Secrets(options.headers)
+    this.lingering = new Lingering(scope)
+    this.errors = new MessageErrors(this.secrets)
+    this.session = options.session === undefined
+      ? Session.idle()
+      : Session.adopted(options.session.sessionId, options.session.protocolVersion)
+    if (options.session !== undefined) this.secrets.addSessionId(options.session.sessionId)
+  }
+
+  /** Opens an exchange. Redirects are followed within the origin, method and body kept: 307 and 308 only. */
+  open(opening: Opening): Effect.Effect<HttpExchange.Response, ExchangeError> {
+    return Effect.suspend(() => {
+      const { lastEventId, message, method, requestId } = opening
+      this.hub.emit(() => TransportEvent.RequestSent({ method, message, requestId, lastEventId }))
+      return this.follow(opening, this.options.url, 0)
+    })
+  }
+
+  private follow(opening: Opening, url: URL, hops: number): Effect.Effect<HttpExchange.Response, ExchangeError> {
+    const { body, exposeAbort, headers, message, method, requestId } = opening
+    return Effect.flatMap(this.exchange.open({ method, url, headers, body, exposeAbort }), (response) => {
+      const { status } = response
+      this.hub.emit(() => TransportEvent.ResponseReceived({ method, status, message, requestId }))
+      const target = hops < mostRedirects ? redirectTarget(response, url) : undefined
+      if (target === undefined) return Effect.succeed(response)
+      return Effect.zipRight(this.lingering.discard(response), this.follow(opening, target, hops + 1))
+    })
+  }
+
+  // --- sessions -----------------------------------------------------------------------------------------------------
+
+  /** The session of a successful `initialize` takes the place of the current one, which is deleted. */
+  startSession(sessionId: string | undefined): Effect.Effect<Session.Session> {
+    return Effect.suspend(() => {
+      const old = this.session
+      const fresh = Session.active(sessionId)
+      if (sessionId !== undefined) this.secrets.addSessionId(sessionId)
+      const deletion = Session.needsDelete(old) ? this.forkDelete(old) : Effect.void
+      old.replaced = true
+      this.session = fresh
+      this.endSession(old, "Client")
+      this.onSessionChange()
+      return Effect.as(deletion, fresh)
+    })
+  }
+
+  /** `initialize` was answered. */
+  negotiated(session: Session.Session, protocolVersion: string | undefined): void {
+    session.protocolVersion = protocolVersion
+    this.hub.emit(() =>
+      TransportEvent.SessionStarted({
+        sessionId: redactedId(session),
+        protocolVersion: Option.fromNullable(protocolVersion)
+      })
+    )
+  }
+
+  /** The server accepted `notifications/initialized`. */
+  markInitialized(session: Session.Session): void {
+    session.initialized = true
+    this.onSessionChange()
+  }
+
+  /** Ends a session, once; what runs in it fails when this side ended it. */
+  endSession(session: Session.Session, by: "Client" | "Server"): void {
+    const wasActive = session.status === "Active"
+    if (!Session.end(session, by)) return
+    if (wasActive) this.hub.emit(() => TransportEvent.SessionEnded({ sessionId: redactedId(session), by }))
+    if (by === "Client") {
+      for (const running of Array.from(this.running)) {
+        if (running.session === session) running.abort()
+      }
+    }
+    this.onSessionChange()
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /** Sends the one DELETE of a session, bounded in time. Any 2xx, 404 and 405 are success. */
+  private delete(session: Session.Session): Effect.Effect<void, TransportError.TransportError> {
+    const opening = { method: "DELETE", headers: deleteHeaders(this.options.headers, session) } as const
+    return Effect.interruptible(this.open(opening)).pipe(
+      Effect.raceFirst(Effect.interruptible(Effect.zipRight(sleep(this.options.terminateTimeout), timedOut))),
+      Effect.matchEffect({
+        onFailure: (error) =>
+          Effect.fail(this.errors.connection(error.sent ? "Response" : "Connect", error.cause)),
+        onSuccess: (response) => {
+          const { status } = response
+          return (status >= 200 && status < 300) || status === 404 || status === 405
+            ? this.lingering.discard(response)
+            : Effect.flatMap(readRefusal(response, this.options.maxMessageSize), ({ body, retryAfter }) =>
+              Effect.fail(this.errors.status("DELETE", response, body, retryAfter, undefined)))
+        }
+      })
+    )
+  }
+
+  // Not bound to the fiber that asks: an interruption must not leave the session open.
+  private forkDelete(
+    session: Session.Session
+  ): Effect.Effect<Fiber.RuntimeFiber<void, TransportError.TransportError>> {
+    return Effect.map(Effect.forkDaemon(this.delete(session)), (fiber) => {
+      this.deletions.add(fiber)
+      fiber.addObserver(() => this.deletions.delete(fiber))
+      return fiber
+    })
+  }
+
+  readonly terminate: Effect.Effect<void, TransportError.TransportError> = Effect.suspend(() => {
+    const session = this.session
+    if (!Session.needsDelete(session)) return Effect.void
+    this.endSession(session, "Client")
+    return Effect.flatMap(this.forkDelete(session), Fiber.join)
+  })
+
+  /** The finalizer of the scope: nothing is sent after it. */
+  readonly close = (stopServerStream: Effect.Effect<void>): Effect.Effect<void> => Effect.suspend(() => {
+    const terminates = this.options.terminateOnClose && Session.needsDelete(this.session)
+    this.closed = true
+    if (terminates) this.endSession(this.session, "Client")
+    for (const running of Array.from(this.running)) running.abort()
+    this.onSessionChange()
+    return stopServerStream.pipe(
+      Effect.zipRight(terminates ? Effect.asVoid(this.forkDelete(this.session)) : Effect.void),
+      Effect.zipRight(Effect.suspend(() => Fiber.awaitAll(Array.from(this.deletions)))),
+      Effect.flatMap((exits) =>
+        Effect.forEach(exits, (exit) =>
+          exit._tag === "Failure"
+            ? Effect.logWarning("the session could not be terminated", Cause.squash(exit.cause)).pipe(annotated)
+            : Effect.void, { discard: true })
+      ),
+      Effect.zipRight(Effect.sync(() => {
+        this.lingering.closeAll()
+        this.hub.close()
+      }))
+    )
+  })
+}
+
+const redactedId = (session: Session.Session): Option.Option<Redacted.Redacted<string>> =>
+  Option.map(Option.fromNullable(session.sessionId), Redacted.make)
+
+const timedOut = Effect.fail(new ExchangeError({ sent: true, cause: new Error("no answer within terminateTimeout") }))
+
+const redirectTarget = (response: HttpExchange.Response, from: URL): URL | undefined => {
+  const location = response.headers.location
+  if ((response.status !== 307 && response.status !== 308) || location === undefined) return undefined
+  try {
+    const target = new URL(location, from)
+    return target.origin === from.origin && target.username === "" && target.password === "" ? target : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What library logs are annotated with. */
+export const annotated = Effect.annotateLogs({ package: "@effect-mcp/transport", module: "StreamableHttpTransport" })

@@ -1,0 +1,74 @@
+/**
+ * Reads one connection of a logical stream: bytes to events to messages, with the cursor kept. It is the sink of the
+ * exchange, so everything here is synchronous.
+ */
+import * as Either from "effect/Either"
+import type * as HttpExchange from "../HttpExchange.ts"
+import * as JsonRpc from "../JsonRpc.ts"
+import { EventStreamParser, type ServerSentEvent } from "./eventStream.ts"
+import type { LogicalStream } from "./streamMachine.ts"
+
+export interface EventHandler {
+  /** The messages of one event. A replay came before on an earlier connection. */
+  readonly onMessages: (messages: ReadonlyArray<JsonRpc.Message>, id: string | undefined, isReplay: boolean) => void
+  /** An event with an id and nothing to deliver. */
+  readonly onCursor: (id: string) => void
+  readonly onBadData: (failure: JsonRpc.DecodeFailure, data: string, id: string | undefined) => void
+  readonly onTooLarge: () => void
+  /** All events of a chunk have been handled. */
+  readonly onChunkEnd: () => void
+  /** The body is over: cleanly when there is no cause. */
+  readonly onLost: (cause: unknown) => void
+}
+
+export class EventReader implements HttpExchange.Sink {
+  private readonly parser: EventStreamParser
+
+  private readonly stream: LogicalStream
+  private readonly handler: EventHandler
+
+  constructor(stream: LogicalStream, maxMessageSize: number, handler: EventHandler) {
+    this.stream = stream
+    this.handler = handler
+    this.parser = new EventStreamParser(maxMessageSize, {
+      onEvent: (event) => this.onEvent(event),
+      onRetry: (millis) => {
+        stream.retry = millis
+      },
+      onTooLarge: (id) => {
+        // The event can never be had: step over it, so that what follows can.
+        if (id !== undefined) stream.take(id)
+        handler.onTooLarge()
+      }
+    })
+  }
+
+  /** The rest of the body is of no interest. */
+  stop(): void {
+    this.parser.stop()
+  }
+
+  onChunk(chunk: Uint8Array): void {
+    this.parser.push(chunk)
+    this.handler.onChunkEnd()
+  }
+
+  onEnd(): void {
+    this.handler.onLost(undefined)
+  }
+
+  onError(cause: unknown): void {
+    this.handler.onLost(cause ?? new Error("the body broke off"))
+  }
+
+  private onEvent({ data, event, id }: ServerSentEvent): void {
+    const isReplay = id !== undefined && this.stream.take(id)
+    if (data === undefined || data === "" || (event !== "" && event !== "message")) {
+      if (id !== undefined && id !== "" && !isReplay) this.handler.onCursor(id)
+      return
+    }
+    const decoded = JsonRpc.decode(data)
+    if (Either.isRight(decoded)) this.handler.onMessages(decoded.right, id, isReplay)
+    else this.handler.onBadData(decoded.left, data, id)
+  }
+}

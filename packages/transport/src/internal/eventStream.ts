@@ -1,0 +1,212 @@
+/**
+ * Bytes to server-sent events, after WHATWG HTML section 9.2.6 "Interpreting an event stream".
+ *
+ * It differs from general-purpose parsers in what resumption needs: it reports the id that an event itself carried, it
+ * reports blocks that have an id but no data, and it bounds an event in bytes without buffering past the bound.
+ */
+
+/** One block of fields, ended by a blank line. Blocks of comments alone are not reported. */
+export interface ServerSentEvent {
+  /** The id this very block carried; `undefined` when it carried none. */
+  readonly id: string | undefined
+  /** The `event` field; empty when absent. */
+  readonly event: string
+  /** `undefined` when the block had no data field. */
+  readonly data: string | undefined
+}
+
+export interface Handler {
+  readonly onEvent: (event: ServerSentEvent) => void
+  readonly onRetry: (millis: number) => void
+  /** An event is larger than the limit; `id` is its id if that came before. Nothing is reported afterwards. */
+  readonly onTooLarge: (id: string | undefined) => void
+}
+
+const LF = 10
+const CR = 13
+const COLON = 58
+const SPACE = 32
+
+// Field names and line ends that may precede a data value, so that an unfinished line is not called too large early.
+const fieldSlack = 64
+
+// What is kept of a line while looking for the id of an event that is too large.
+const longestIdLine = 4096
+
+const digits = /^[0-9]+$/
+
+export class EventStreamParser {
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+  private started = false
+  private skipLineFeed = false
+  private stopped = false
+  // The unfinished last line of what came so far.
+  private partial = ""
+  private partialIsAscii = true
+  // The rest of the current line is of no interest: a comment, or part of an event that is too large.
+  private discardLine = false
+  // The block that is being read.
+  private id: string | undefined
+  private event = ""
+  private data: string | undefined
+  private dataBytes = 0
+  private oversize = false
+  private skipped = 0
+
+  private readonly maxEventSize: number
+  private readonly handler: Handler
+
+  constructor(maxEventSize: number, handler: Handler) {
+    this.maxEventSize = maxEventSize
+    this.handler = handler
+  }
+
+  push(chunk: Uint8Array): void {
+    if (this.stopped) return
+    let text = this.decoder.decode(chunk, { stream: true })
+    if (!this.started) {
+      if (text.length === 0) return
+      this.started = true
+      if (text.charCodeAt(0) === 0xfeff) text = text.slice(1)
+    }
+    this.scan(text, text.length === chunk.length)
+  }
+
+  /** Reports nothing more: what a block left unfinished is not an event. */
+  stop(): void {
+    this.stopped = true
+    this.partial = ""
+    this.data = undefined
+  }
+
+  private scan(text: string, ascii: boolean): void {
+    const length = text.length
+    let start = 0
+    if (this.skipLineFeed && length > 0) {
+      this.skipLineFeed = false
+      if (text.charCodeAt(0) === LF) start = 1
+    }
+    let nextCr = text.indexOf("\r", start)
+    while (start < length && !this.stopped) {
+      let end = text.indexOf("\n", start)
+      if (nextCr !== -1 && nextCr < start) nextCr = text.indexOf("\r", start)
+      if (nextCr !== -1 && (end === -1 || nextCr < end)) end = nextCr
+      if (end === -1) {
+        this.keepPartial(start === 0 ? text : text.slice(start), ascii)
+        return
+      }
+      this.takeLine(text, start, end, ascii)
+      start = end + 1
+      if (text.charCodeAt(end) === CR) {
+        if (start === length) this.skipLineFeed = true
+        else if (text.charCodeAt(start) === LF) start++
+      }
+    }
+  }
+
+  private takeLine(text: string, start: number, end: number, ascii: boolean): void {
+    if (this.discardLine) {
+      this.discardLine = false
+    } else if (this.partial.length > 0) {
+      const line = this.partial + text.slice(start, end)
+      this.partial = ""
+      const isAscii = ascii && this.partialIsAscii
+      this.partialIsAscii = true
+      this.line(line, 0, line.length, isAscii)
+    } else {
+      this.line(text, start, end, ascii)
+    }
+  }
+
+  private keepPartial(rest: string, ascii: boolean): void {
+    if (this.oversize) this.skip(rest.length)
+    if (this.discardLine) return
+    if (this.partial.length === 0 && rest.charCodeAt(0) === COLON) {
+      this.discardLine = true
+      return
+    }
+    this.partial += rest
+    this.partialIsAscii = this.partialIsAscii && ascii
+    const limit = this.oversize ? longestIdLine : this.maxEventSize + fieldSlack - this.dataBytes
+    if (this.partial.length > limit) {
+      this.partial = ""
+      this.partialIsAscii = true
+      this.discardLine = true
+      if (!this.oversize) this.tooLarge()
+    }
+  }
+
+  private line(text: string, start: number, end: number, ascii: boolean): void {
+    if (start === end) return this.dispatch()
+    const first = text.charCodeAt(start)
+    if (first === COLON) return
+    if (this.oversize) this.skip(end - start)
+    // "data" is by far the most frequent field: recognise it without slicing the name out.
+    if (first === 100 && text.startsWith("data", start)) {
+      const next = start + 4
+      if (next === end) return this.addData("", ascii)
+      if (text.charCodeAt(next) === COLON) return this.addData(text.slice(valueStart(text, next, end), end), ascii)
+    }
+    const colon = text.indexOf(":", start)
+    const name = colon === -1 || colon >= end ? text.slice(start, end) : text.slice(start, colon)
+    const value = colon === -1 || colon >= end ? "" : text.slice(valueStart(text, colon, end), end)
+    if (name === "id") {
+      if (!value.includes("\0") && value.length <= this.maxEventSize) this.id = value
+    } else if (name === "event") {
+      if (value.length <= this.maxEventSize) this.event = value
+    } else if (name === "retry" && digits.test(value)) {
+      this.handler.onRetry(Math.min(Number(value), Number.MAX_SAFE_INTEGER))
+    }
+  }
+
+  private addData(value: string, ascii: boolean): void {
+    if (this.oversize) return
+    this.dataBytes += (ascii ? value.length : utf8Length(value)) + (this.data === undefined ? 0 : 1)
+    if (this.dataBytes > this.maxEventSize) return this.tooLarge()
+    this.data = this.data === undefined ? value : `${this.data}\n${value}`
+  }
+
+  private dispatch(): void {
+    if (this.oversize) return this.reportTooLarge()
+    const { data, event, id } = this
+    if (data === undefined && id === undefined && event === "") return
+    this.id = undefined
+    this.event = ""
+    this.data = undefined
+    this.dataBytes = 0
+    this.handler.onEvent({ id, event, data })
+  }
+
+  // Without its id the event could not be stepped over: look for the id a little further, but keep nothing.
+  private tooLarge(): void {
+    this.data = undefined
+    if (this.id !== undefined) return this.reportTooLarge()
+    this.oversize = true
+  }
+
+  private skip(count: number): void {
+    this.skipped += count
+    if (this.skipped > this.maxEventSize) this.reportTooLarge()
+  }
+
+  private reportTooLarge(): void {
+    if (this.stopped) return
+    const id = this.id
+    this.stop()
+    this.handler.onTooLarge(id)
+  }
+}
+
+const valueStart = (text: string, colon: number, end: number): number =>
+  colon + 1 < end && text.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1
+
+/** Bytes of a text in UTF-8. */
+export const utf8Length = (text: string): number => {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) continue
+    bytes += unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff) ? 1 : 2
+  }
+  return bytes
+}

@@ -1,0 +1,190 @@
+/**
+ * Puts the parts together: the service, and the direct path of `request`.
+ */
+import * as Headers from "@effect/platform/Headers"
+import * as Channel from "effect/Channel"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as HttpExchange from "../HttpExchange.ts"
+import * as JsonRpc from "../JsonRpc.ts"
+import type * as StreamableHttpTransport from "../StreamableHttpTransport.ts"
+import { type InvalidOptions, ProtocolError, type TransportError } from "../TransportError.ts"
+import { Core } from "./core.ts"
+import { resolve } from "./options.ts"
+import { invalidHeader, isInitialize, ownHeaders, statelessVersion } from "./requestHeaders.ts"
+import { type Outgoing, RequestStream } from "./requestStream.ts"
+import { ServerStream } from "./serverStream.ts"
+import type { Session } from "./session.ts"
+
+type Answer = Effect.Effect<JsonRpc.Response, TransportError>
+
+/**
+ * The direct path of `request`: running any Stream costs several times what the rest of a small exchange does, so the
+ * transport's own services answer a request without one. Test doubles have no such member and need none.
+ */
+const direct: unique symbol = Symbol.for("@effect-mcp/transport/direct")
+
+interface DirectRequest {
+  readonly [direct]: (request: JsonRpc.Request, options: StreamableHttpTransport.RequestOptions) => Answer
+}
+
+const isDirect = (service: object): service is DirectRequest => direct in service
+
+export const make = (
+  options: StreamableHttpTransport.Options,
+  exchange: HttpExchange.Service
+): Effect.Effect<StreamableHttpTransport.Service, InvalidOptions, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const core = new Core(yield* resolve(options), exchange, scope)
+    const serverStream = new ServerStream(core)
+    yield* Effect.addFinalizer(() => core.close(serverStream.stop))
+    const service: StreamableHttpTransport.Service & DirectRequest = {
+      send: (message, options) => Stream.fromChannel(sendChannel(core, message, options)),
+      receive: Stream.fromChannel(serverStream.channel),
+      session: Effect.sync(() => sessionState(core.session)),
+      events: core.hub.stream,
+      terminate: core.terminate,
+      [direct]: (request, options) => directRequest(core, request, options)
+    }
+    return service
+  })
+
+// --- send -----------------------------------------------------------------------------------------------------------
+
+type SendChannel = Channel.Channel<Chunk.Chunk<JsonRpc.Message>, unknown, TransportError, unknown, void, unknown>
+
+const sendChannel = (
+  core: Core,
+  message: JsonRpc.Message,
+  options: StreamableHttpTransport.SendOptions | undefined
+): SendChannel =>
+  Channel.suspend(() => {
+    const outgoing = prepare(core, message, options, true)
+    if (outgoing instanceof ProtocolError) return Channel.fail(outgoing)
+    const stream = new RequestStream(core, outgoing)
+    const loop: SendChannel = Channel.flatMap(Channel.fromEffect(stream.pull), (messages) => {
+      if (messages === undefined) return Channel.void
+      const written = Channel.write(Chunk.unsafeFromArray(messages))
+      return stream.isDrained ? written : Channel.flatMap(written, () => loop)
+    })
+    return Channel.ensuringWith(loop, (exit) => stream.close(exit))
+  })
+
+/** Checks and encodes a message; what cannot be sent never gets any further. */
+const prepare = (
+  core: Core,
+  message: JsonRpc.Message,
+  options: StreamableHttpTransport.SendOptions | undefined,
+  collect: boolean
+): Outgoing | ProtocolError => {
+  const requestId = JsonRpc.isRequest(message) ? message.id : undefined
+  const refuse = (description: string): ProtocolError =>
+    new ProtocolError({
+      ...(requestId === undefined ? {} : { requestId }),
+      outcome: "NotExecuted",
+      reason: "InvalidMessage",
+      description
+    })
+  if (!JsonRpc.isMessage(message)) return refuse("what was to be sent is no JSON-RPC 2.0 message")
+  const badHeader = options?.headers === undefined ? undefined : invalidHeader(Headers.fromInput(options.headers))
+  if (badHeader !== undefined) {
+    return refuse(`the header ${JSON.stringify(badHeader)} has a name or value that HTTP cannot carry`)
+  }
+  let body: string
+  try {
+    body = JsonRpc.encode(message)
+  } catch (error) {
+    return refuse(core.secrets.redact(`the message is no JSON: ${error instanceof Error ? error.message : error}`))
+  }
+  const isStateless = statelessVersion(message) !== undefined
+  return {
+    message,
+    body,
+    isStateless,
+    isInitialize: !isStateless && isInitialize(message),
+    headers: options?.headers === undefined ? undefined : ownHeaders(options.headers),
+    resumptionToken: options?.resumptionToken,
+    onResumptionToken: options?.onResumptionToken,
+    collect
+  }
+}
+
+// --- request --------------------------------------------------------------------------------------------------------
+
+export const request = (
+  transport: StreamableHttpTransport.Service,
+  message: JsonRpc.Request,
+  options: StreamableHttpTransport.RequestOptions
+): Answer => isDirect(transport) ? transport[direct](message, options) : requestBySend(transport, message, options)
+
+const directRequest = (
+  core: Core,
+  message: JsonRpc.Request,
+  options: StreamableHttpTransport.RequestOptions
+): Answer =>
+  Effect.suspend(() => {
+    const { onMessage } = options
+    const outgoing = prepare(core, message, options, onMessage !== undefined)
+    if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
+    const stream = new RequestStream(core, outgoing)
+    const loop = (answer: JsonRpc.Response | undefined): Answer =>
+      Effect.flatMap(stream.pull, (messages) => {
+        if (messages === undefined) return answer === undefined ? Effect.fail(unanswered(message)) : Effect.succeed(answer)
+        const last = messages[messages.length - 1]
+        const latest = JsonRpc.isResponse(last) ? last : answer
+        const others = latest === last ? messages.slice(0, -1) : messages
+        const then = latest !== undefined && stream.isDrained
+          ? Effect.succeed(latest)
+          : Effect.suspend(() => loop(latest))
+        return onMessage === undefined || others.length === 0
+          ? then
+          : Effect.zipRight(Effect.forEach(others, onMessage, { discard: true }), then)
+      })
+    return Effect.onExit(loop(undefined), (exit) => exit._tag === "Success" ? Effect.void : stream.close(exit))
+  })
+
+/** The same over any other service of the tag: a test double, or another transport. */
+const requestBySend = (
+  transport: StreamableHttpTransport.Service,
+  message: JsonRpc.Request,
+  options: StreamableHttpTransport.RequestOptions
+): Answer => {
+  const onMessage = options.onMessage ?? (() => Effect.void)
+  const last = Stream.runFoldEffect(
+    transport.send(message, options),
+    Option.none<JsonRpc.Response>(),
+    (answer, next) =>
+      JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(onMessage(next), answer)
+  )
+  return Effect.flatMap(last, Option.match({
+    onNone: () => Effect.fail(unanswered(message)),
+    onSome: Effect.succeed
+  }))
+}
+
+const unanswered = (message: JsonRpc.Request): ProtocolError =>
+  new ProtocolError({
+    requestId: message.id,
+    outcome: "Unknown",
+    reason: "NoResponse",
+    description: "the stream ended without the answer"
+  })
+
+// --- session --------------------------------------------------------------------------------------------------------
+
+const sessionState = (session: Session): StreamableHttpTransport.SessionState => {
+  const sessionId = Option.map(Option.fromNullable(session.sessionId), (id) => Redacted.make(id))
+  switch (session.status) {
+    case "Idle":
+      return { _tag: "Idle" }
+    case "Active":
+      return { _tag: "Active", sessionId, protocolVersion: Option.fromNullable(session.protocolVersion) }
+    case "Terminated":
+      return { _tag: "Terminated", sessionId, by: session.terminatedBy ?? "Client" }
+  }
+}
