@@ -111,7 +111,9 @@ const embedded = Effect.gen(function*() {
   yield* Console.log(`A server of the official MCP SDK listens at ${server.url}`)
   yield* connectTo(server.url, {}, lossyCall)
   const last = (yield* server.wire).at(-1)
-  yield* Console.log(`\nThe last request the server saw: ${last?.method} ${last?.path}, which it answered with ${last?.status}.`)
+  yield* Console.log(
+    `\nThe last request the server saw: ${last?.method} ${last?.path}, which it answered with ${last?.status}.`
+  )
 }).pipe(Effect.scoped)
 
 const main = Effect.gen(function*() {

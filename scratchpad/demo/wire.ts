@@ -66,4 +66,3 @@ const methodOf = (body: string): string => {
 
 const describeResponse = ({ headers, status }: HttpExchange.Response): string =>
   [String(status), headers["content-type"] ?? ""].join("  ").trimEnd()
-

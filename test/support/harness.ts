@@ -1,10 +1,10 @@
 /**
  * What the tests of the transport share: the HTTP clients they all run over, and the usual handshake.
  */
+import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
 import { describe } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -63,18 +63,19 @@ export const sessionId = "session-5f3a9c"
  * Answers the handshake and the DELETE as a plain server with sessions does; everything else is for the test. GETs get a
  * 405 unless the test answers them itself.
  */
-export const afterHandshake = (handle: (exchange: Exchange) => void, options?: { readonly get?: boolean }) => (exchange: Exchange): void => {
-  const { message, method } = exchange
-  if (method === "DELETE") return exchange.status(200)
-  if (method === "GET" && options?.get !== true) return exchange.status(405)
-  if (message?.method === "initialize") {
-    return exchange.json({ jsonrpc: "2.0", id: message.id, result: initializeResult }, {
-      headers: { "mcp-session-id": sessionId }
-    })
+export const afterHandshake =
+  (handle: (exchange: Exchange) => void, options?: { readonly get?: boolean }) => (exchange: Exchange): void => {
+    const { message, method } = exchange
+    if (method === "DELETE") return exchange.status(200)
+    if (method === "GET" && options?.get !== true) return exchange.status(405)
+    if (message?.method === "initialize") {
+      return exchange.json({ jsonrpc: "2.0", id: message.id, result: initializeResult }, {
+        headers: { "mcp-session-id": sessionId }
+      })
+    }
+    if (message?.method === "notifications/initialized") return exchange.status(202)
+    handle(exchange)
   }
-  if (message?.method === "notifications/initialized") return exchange.status(202)
-  handle(exchange)
-}
 
 /** Opens a session: initialize, initialized. */
 export const handshake = (transport: StreamableHttpTransport.Service) =>
@@ -84,8 +85,9 @@ export const handshake = (transport: StreamableHttpTransport.Service) =>
   )
 
 /** Everything a send emits. */
-export const collect = <E>(stream: Stream.Stream<JsonRpc.Message, E>): Effect.Effect<ReadonlyArray<JsonRpc.Message>, E> =>
-  Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+export const collect = <E>(
+  stream: Stream.Stream<JsonRpc.Message, E>
+): Effect.Effect<ReadonlyArray<JsonRpc.Message>, E> => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
 
 export const call = (id: JsonRpc.RequestId = 1): JsonRpc.Request =>
   JsonRpc.request(id, "tools/call", { name: "work", arguments: {} })

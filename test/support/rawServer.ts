@@ -23,7 +23,10 @@ export interface Exchange extends Arrival {
   /** How many requests arrived before this one. */
   readonly index: number
   /** Answers with JSON. */
-  readonly json: (value: unknown, options?: { readonly status?: number; readonly headers?: Http.OutgoingHttpHeaders }) => void
+  readonly json: (
+    value: unknown,
+    options?: { readonly status?: number; readonly headers?: Http.OutgoingHttpHeaders }
+  ) => void
   /** Answers with a status and a text. */
   readonly status: (status: number, text?: string, headers?: Http.OutgoingHttpHeaders) => void
   /** Begins an event stream. */

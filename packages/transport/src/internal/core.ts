@@ -17,8 +17,8 @@ import { ExchangeError } from "./exchangeErrors.ts"
 import { Lingering } from "./lingering.ts"
 import { MessageErrors } from "./messageErrors.ts"
 import type { ResolvedOptions } from "./options.ts"
-import { deleteHeaders } from "./requestHeaders.ts"
 import { readRefusal } from "./refusal.ts"
+import { deleteHeaders } from "./requestHeaders.ts"
 import { Secrets } from "./secrets.ts"
 import * as Session from "./session.ts"
 import { sleep } from "./sleep.ts"
@@ -139,14 +139,15 @@ export class Core {
     return Effect.interruptible(this.open(opening)).pipe(
       Effect.raceFirst(Effect.interruptible(Effect.zipRight(sleep(this.options.terminateTimeout), timedOut))),
       Effect.matchEffect({
-        onFailure: (error) =>
-          Effect.fail(this.errors.connection(error.sent ? "Response" : "Connect", error.cause)),
+        onFailure: (error) => Effect.fail(this.errors.connection(error.sent ? "Response" : "Connect", error.cause)),
         onSuccess: (response) => {
           const { status } = response
           return (status >= 200 && status < 300) || status === 404 || status === 405
             ? this.lingering.discard(response)
-            : Effect.flatMap(readRefusal(response, this.options.maxMessageSize), ({ body, retryAfter }) =>
-              Effect.fail(this.errors.status("DELETE", response, body, retryAfter, undefined)))
+            : Effect.flatMap(
+              readRefusal(response, this.options.maxMessageSize),
+              ({ body, retryAfter }) => Effect.fail(this.errors.status("DELETE", response, body, retryAfter, undefined))
+            )
         }
       })
     )
@@ -171,27 +172,28 @@ export class Core {
   })
 
   /** The finalizer of the scope: nothing is sent after it. */
-  readonly close = (stopServerStream: Effect.Effect<void>): Effect.Effect<void> => Effect.suspend(() => {
-    const terminates = this.options.terminateOnClose && Session.needsDelete(this.session)
-    this.closed = true
-    if (terminates) this.endSession(this.session, "Client")
-    for (const running of Array.from(this.running)) running.abort()
-    this.onSessionChange()
-    return stopServerStream.pipe(
-      Effect.zipRight(terminates ? Effect.asVoid(this.forkDelete(this.session)) : Effect.void),
-      Effect.zipRight(Effect.suspend(() => Fiber.awaitAll(Array.from(this.deletions)))),
-      Effect.flatMap((exits) =>
-        Effect.forEach(exits, (exit) =>
-          exit._tag === "Failure"
-            ? Effect.logWarning("the session could not be terminated", Cause.squash(exit.cause)).pipe(annotated)
-            : Effect.void, { discard: true })
-      ),
-      Effect.zipRight(Effect.sync(() => {
-        this.lingering.closeAll()
-        this.hub.close()
-      }))
-    )
-  })
+  readonly close = (stopServerStream: Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const terminates = this.options.terminateOnClose && Session.needsDelete(this.session)
+      this.closed = true
+      if (terminates) this.endSession(this.session, "Client")
+      for (const running of Array.from(this.running)) running.abort()
+      this.onSessionChange()
+      return stopServerStream.pipe(
+        Effect.zipRight(terminates ? Effect.asVoid(this.forkDelete(this.session)) : Effect.void),
+        Effect.zipRight(Effect.suspend(() => Fiber.awaitAll(Array.from(this.deletions)))),
+        Effect.flatMap((exits) =>
+          Effect.forEach(exits, (exit) =>
+            exit._tag === "Failure"
+              ? Effect.logWarning("the session could not be terminated", Cause.squash(exit.cause)).pipe(annotated)
+              : Effect.void, { discard: true })
+        ),
+        Effect.zipRight(Effect.sync(() => {
+          this.lingering.closeAll()
+          this.hub.close()
+        }))
+      )
+    })
 }
 
 const redactedId = (session: Session.Session): Option.Option<Redacted.Redacted<string>> =>

@@ -52,7 +52,9 @@ export const duplex = <E, R>(
     // `initialize` and `notifications/initialized` are barriers: what follows them waits.
     const dispatch = (message: JsonRpc.Message): Effect.Effect<void> => {
       if (JsonRpc.isRequest(message)) {
-        return message.method === "initialize" ? answer(message) : Effect.asVoid(FiberSet.run(requests, answer(message)))
+        return message.method === "initialize"
+          ? answer(message)
+          : Effect.asVoid(FiberSet.run(requests, answer(message)))
       }
       return JsonRpc.isNotification(message) && message.method === "notifications/initialized"
         ? Effect.flatMap(enqueue(message), Deferred.await)

@@ -22,14 +22,18 @@ const beforeTheConnection: ReadonlySet<string> = new Set([
   "FailedToOpenSocket"
 ])
 
+// What fetch says of ports it refuses to connect to; it has no code.
+const badPort = "bad port"
+
 /** True when no connection was established. In browsers nothing tells, so it is false there. */
 export const neverSent = (cause: unknown): boolean => {
-  let current = cause
+  let current: unknown = cause
   // fetch wraps the error that knows; a name with several addresses gives one error for each.
   for (let depth = 0; depth < 5 && typeof current === "object" && current !== null; depth++) {
     const code: unknown = Reflect.get(current, "code")
     const syscall: unknown = Reflect.get(current, "syscall")
     if (typeof code === "string" && beforeTheConnection.has(code)) return true
+    if (current instanceof Error && current.message === badPort) return true
     if (syscall === "connect" || syscall === "getaddrinfo") return true
     const errors: unknown = Reflect.get(current, "errors")
     if (Array.isArray(errors) && errors.length > 0) return errors.every(neverSent)

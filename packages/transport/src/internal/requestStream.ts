@@ -161,7 +161,9 @@ export class RequestStream implements Running {
       const { isInitialize, isStateless, message, resumptionToken } = this.outgoing
       this.span = SendSpan.start(fiber, message)
       const problem = resumptionToken === undefined ? undefined : this.tokenProblem(resumptionToken)
-      if (problem !== undefined) return this.fail(this.errors.resumption(problem, this.machine, undefined, "NotExecuted"))
+      if (problem !== undefined) {
+        return this.fail(this.errors.resumption(problem, this.machine, undefined, "NotExecuted"))
+      }
       const { closed, session } = this.core
       if (session.status === "Terminated" && (closed || !(isStateless || isInitialize))) {
         return this.fail(this.errors.terminated(session, session.terminatedBy ?? "Client", "NotExecuted"))
@@ -403,8 +405,7 @@ export class RequestStream implements Running {
       : Effect.raceFirst(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))
     return Effect.matchEffect(bounded, {
       onFailure: (cause) => this.inbox.isAborted ? this.fail(this.abortError()) : this.lost({ cause }),
-      onSuccess: (response) =>
-        this.inbox.isAborted ? this.fail(this.abortError()) : this.onResumed(response, session)
+      onSuccess: (response) => this.inbox.isAborted ? this.fail(this.abortError()) : this.onResumed(response, session)
     })
   }
 
@@ -476,7 +477,11 @@ export class RequestStream implements Running {
     })
   }
 
-  private failProtocol(reason: "NoResponse" | "UnexpectedContentType" | "ContentEncoding" | "InvalidSessionId" | JsonRpc.DecodeFailure, description: string, came?: string): Step<never> {
+  private failProtocol(
+    reason: "NoResponse" | "UnexpectedContentType" | "ContentEncoding" | "InvalidSessionId" | JsonRpc.DecodeFailure,
+    description: string,
+    came?: string
+  ): Step<never> {
     return Effect.suspend(() => this.fail(this.errors.protocol(reason, description, came, "Unknown")))
   }
 

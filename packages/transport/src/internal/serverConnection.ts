@@ -96,7 +96,9 @@ export class ServerConnection implements EventHandler {
 
   onBadData(_failure: JsonRpc.DecodeFailure, data: string): void {
     const came = this.core.errors.text(data).slice(0, 200)
-    this.notes.push(Effect.logWarning(`skipped an event of the server's stream that holds no JSON-RPC message: ${came}`))
+    this.notes.push(
+      Effect.logWarning(`skipped an event of the server's stream that holds no JSON-RPC message: ${came}`)
+    )
   }
 
   onTooLarge(): void {

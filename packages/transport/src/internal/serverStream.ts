@@ -16,11 +16,11 @@ import type * as JsonRpc from "../JsonRpc.ts"
 import type { TransportError } from "../TransportError.ts"
 import * as TransportEvent from "../TransportEvent.ts"
 import { annotated, type Core } from "./core.ts"
-import { ServerConnection } from "./serverConnection.ts"
 import { idleCause } from "./inbox.ts"
 import { type Loss, ReconnectDecider } from "./reconnecting.ts"
 import { readRefusal } from "./refusal.ts"
 import { getHeaders, isSendableEventId } from "./requestHeaders.ts"
+import { ServerConnection } from "./serverConnection.ts"
 import type { Session } from "./session.ts"
 import { type Listener, SharedLog } from "./sharedLog.ts"
 import { sleep } from "./sleep.ts"
@@ -293,4 +293,3 @@ const waitFor = (listener: Listener): Effect.Effect<void> =>
       resume(Effect.void)
     }
   })
-

@@ -49,5 +49,4 @@ export const end = (session: Session, by: "Client" | "Server"): boolean => {
 }
 
 /** Only a session with an id is known to the server, so only that can be terminated there. */
-export const needsDelete = (session: Session): boolean =>
-  session.status === "Active" && session.sessionId !== undefined
+export const needsDelete = (session: Session): boolean => session.status === "Active" && session.sessionId !== undefined

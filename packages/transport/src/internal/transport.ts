@@ -134,7 +134,11 @@ const directRequest = (
     const stream = new RequestStream(core, outgoing)
     const loop = (answer: JsonRpc.Response | undefined): Answer =>
       Effect.flatMap(stream.pull, (messages) => {
-        if (messages === undefined) return answer === undefined ? Effect.fail(unanswered(message)) : Effect.succeed(answer)
+        if (messages === undefined) {
+          return answer === undefined
+            ? Effect.fail(unanswered(message))
+            : Effect.succeed(answer)
+        }
         const last = messages[messages.length - 1]
         const latest = JsonRpc.isResponse(last) ? last : answer
         const others = latest === last ? messages.slice(0, -1) : messages
@@ -158,13 +162,15 @@ const requestBySend = (
   const last = Stream.runFoldEffect(
     transport.send(message, options),
     Option.none<JsonRpc.Response>(),
-    (answer, next) =>
-      JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(onMessage(next), answer)
+    (answer, next) => JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(onMessage(next), answer)
   )
-  return Effect.flatMap(last, Option.match({
-    onNone: () => Effect.fail(unanswered(message)),
-    onSome: Effect.succeed
-  }))
+  return Effect.flatMap(
+    last,
+    Option.match({
+      onNone: () => Effect.fail(unanswered(message)),
+      onSome: Effect.succeed
+    })
+  )
 }
 
 const unanswered = (message: JsonRpc.Request): ProtocolError =>

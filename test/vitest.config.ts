@@ -1,0 +1,21 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+import { TotalsReporter } from "./totalsReporter.ts"
+
+const conditions = ["@effect-mcp/source"]
+
+export default defineConfig({
+  root: fileURLToPath(new URL("..", import.meta.url)),
+  // The packages are resolved to their sources; the other conditions are vite's defaults.
+  resolve: { conditions: [...conditions, "module", "node", "development|production"] },
+  ssr: { resolve: { conditions: [...conditions, "module", "node", "development|production"] } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["**/node_modules/**", "test/conformance/**", "test/bench/**"],
+    pool: "forks",
+    testTimeout: 15_000,
+    hookTimeout: 15_000,
+    teardownTimeout: 5_000,
+    reporters: ["default", new TotalsReporter()]
+  }
+})
