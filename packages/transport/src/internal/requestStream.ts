@@ -13,14 +13,14 @@ import type * as HttpExchange from "../HttpExchange.ts"
 import * as JsonRpc from "../JsonRpc.ts"
 import type { Outcome, TransportError } from "../TransportError.ts"
 import * as TransportEvent from "../TransportEvent.ts"
-import { type Body, BodyCollector } from "./body.ts"
+import type { Body } from "./body.ts"
 import { annotated, type Core } from "./core.ts"
-import { EventReader } from "./eventReader.ts"
-import { ContentEncodingError, type ExchangeError } from "./exchangeErrors.ts"
+import { ContentEncodingError } from "./exchangeErrors.ts"
 import { idleCause, Inbox } from "./inbox.ts"
 import { MessageErrors } from "./messageErrors.ts"
 import { type Loss, ReconnectDecider } from "./reconnecting.ts"
-import { errorIn, readRefusal } from "./refusal.ts"
+import { errorIn } from "./refusal.ts"
+import { RequestConnection } from "./requestConnection.ts"
 import { getHeaders, isPlainValue, isSendableEventId, isSessionId, postHeaders } from "./requestHeaders.ts"
 import type { Running, Session } from "./session.ts"
 import { sleep } from "./sleep.ts"
@@ -54,13 +54,10 @@ export class RequestStream implements Running {
   private readonly decider: ReconnectDecider
   private readonly errors: MessageErrors
   private readonly inbox: Inbox
-  private response: HttpExchange.Response | undefined
-  private abortOpen: (() => void) | undefined
+  private readonly connection: RequestConnection
   /** The token of the message handed over last. */
   private announce: string | undefined
-  private isStream = false
   private isSettled = false
-  private span: SendSpan | undefined
 
   private readonly core: Core
   private readonly outgoing: Outgoing
@@ -83,8 +80,9 @@ export class RequestStream implements Running {
         claimsAnyAnswer: resumptionToken !== undefined
       },
       this.errors,
-      () => this.response !== undefined && core.lingering.remove(this.response)
+      () => this.connection.bodyOver()
     )
+    this.connection = new RequestConnection(core, this.inbox, this.machine, message)
   }
 
   // --- the consumer -------------------------------------------------------------------------------------------------
@@ -101,8 +99,7 @@ export class RequestStream implements Running {
   close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.sync(() => {
       if (this.isSettled) return
-      this.abortOpen?.()
-      this.response?.close()
+      this.connection.close()
       this.settle(exit)
     })
   }
@@ -151,7 +148,7 @@ export class RequestStream implements Running {
   abort(): void {
     if (this.isSettled || this.inbox.answer !== undefined) return
     this.inbox.abort()
-    this.abortOpen?.()
+    this.connection.close()
   }
 
   // --- the first exchange -------------------------------------------------------------------------------------------
@@ -159,7 +156,7 @@ export class RequestStream implements Running {
   private get begin(): Step<void> {
     return Effect.withFiberRuntime((fiber) => {
       const { isInitialize, isStateless, message, resumptionToken } = this.outgoing
-      this.span = SendSpan.start(fiber, message)
+      this.connection.span = SendSpan.start(fiber, message)
       const problem = resumptionToken === undefined ? undefined : this.tokenProblem(resumptionToken)
       if (problem !== undefined) {
         return this.fail(this.errors.resumption(problem, this.machine, undefined, "NotExecuted"))
@@ -188,7 +185,7 @@ export class RequestStream implements Running {
     this.machine.signal("Post")
     const own = this.core.options.headers
     const headers = postHeaders(own, this.outgoing.headers, message, this.session)
-    return Effect.matchEffect(this.open("POST", headers, body), {
+    return Effect.matchEffect(this.connection.open("POST", headers, body), {
       onFailure: (error) =>
         this.fail(
           this.inbox.isAborted
@@ -206,31 +203,6 @@ export class RequestStream implements Running {
     })
   }
 
-  private open(
-    method: "POST" | "GET",
-    headers: Headers.Headers,
-    body?: string
-  ): Effect.Effect<HttpExchange.Response, ExchangeError> {
-    const { message } = this.outgoing
-    const opened = this.core.open({
-      method,
-      headers,
-      body,
-      message: method === "GET" ? undefined : JsonRpc.isResponse(message) ? "response" : message.method,
-      requestId: this.requestId,
-      lastEventId: method === "GET" ? this.machine.lastEventId : undefined,
-      exposeAbort: (abort) => {
-        this.abortOpen = abort
-        if (this.inbox.isAborted) abort()
-      }
-    })
-    return Effect.map(this.span === undefined ? opened : this.span.around(opened), (response) => {
-      this.abortOpen = undefined
-      this.response = response
-      return response
-    })
-  }
-
   private onPosted(response: HttpExchange.Response, sessionIdSent: boolean): Step<void> {
     const kind = this.requestId === undefined ? "Submit" : "Request"
     const contentType = response.headers["content-type"]
@@ -241,19 +213,19 @@ export class RequestStream implements Running {
       case "Events":
         return Effect.zipRight(this.adoptSession(response), Effect.sync(() => this.readEvents(response)))
       case "Accepted":
-        return Effect.zipRight(this.discard(response), Effect.sync(() => this.accepted()))
+        return Effect.zipRight(this.connection.discard(response), Effect.sync(() => this.accepted()))
       case "NoResponse":
         return Effect.zipRight(
-          this.discard(response),
+          this.connection.discard(response),
           this.failProtocol("NoResponse", `status ${response.status} does not answer a request`)
         )
       case "UnexpectedContentType":
-        return Effect.flatMap(this.refusal(response), ({ body }) => {
+        return Effect.flatMap(this.connection.readRefusal(response), ({ body }) => {
           const given = contentType === undefined ? "no content type" : `content type ${contentType}`
           return this.failProtocol("UnexpectedContentType", `status ${response.status} with ${given}`, body)
         })
       case "SessionTerminated":
-        return Effect.zipRight(this.discard(response), this.sessionGone("NotExecuted"))
+        return Effect.zipRight(this.connection.discard(response), this.sessionGone("NotExecuted"))
       default:
         return this.refused(response, meaning === "AnswerOrStatusError")
     }
@@ -270,7 +242,7 @@ export class RequestStream implements Running {
     }
     // Never the id itself: whatever it is, it was meant as a credential.
     const what = `the session id, ${id.length} characters long, has some outside visible ASCII (0x21 to 0x7E)`
-    return Effect.zipRight(this.discard(response), this.failProtocol("InvalidSessionId", what))
+    return Effect.zipRight(this.connection.discard(response), this.failProtocol("InvalidSessionId", what))
   }
 
   private accepted(): void {
@@ -281,7 +253,7 @@ export class RequestStream implements Running {
   }
 
   private refused(response: HttpExchange.Response, canAnswer: boolean): Step<void> {
-    return Effect.flatMap(this.refusal(response), ({ body, retryAfter }) => {
+    return Effect.flatMap(this.connection.readRefusal(response), ({ body, retryAfter }) => {
       const answer = canAnswer ? errorIn(body) : undefined
       if (answer !== undefined && this.requestId !== undefined) {
         this.inbox.onMessages([{ ...answer, id: this.requestId }], undefined, false)
@@ -296,9 +268,7 @@ export class RequestStream implements Running {
     return Effect.suspend(() => {
       const { inbox } = this
       this.machine.signal("Body")
-      inbox.attach(response)
-      const done = (body: Body): void => inbox.setBody(body)
-      new BodyCollector(response, this.core.options.maxMessageSize, done, () => inbox.active()).start()
+      this.connection.readJson(response)
       return Effect.flatMap(this.untilNews, () => {
         if (inbox.body !== undefined) return this.onJson(inbox.body, response)
         if (inbox.isAborted) return this.fail(this.abortError())
@@ -339,10 +309,7 @@ export class RequestStream implements Running {
         ? TransportEvent.StreamResumed({ stream, lastEventId, attempt: attempts })
         : TransportEvent.StreamOpened({ stream, lastEventId })
     )
-    const reader = new EventReader(this.machine, this.core.options.maxMessageSize, this.inbox)
-    this.isStream = true
-    this.inbox.attach(response, reader)
-    response.read(reader)
+    this.connection.readEvents(response)
   }
 
   // --- after a break ------------------------------------------------------------------------------------------------
@@ -350,7 +317,7 @@ export class RequestStream implements Running {
   private reconnect(loss: Loss): Step<void> {
     const { machine } = this
     const { lastEventId } = machine
-    if (machine.state === "Reading" && this.isStream) {
+    if (machine.state === "Reading" && this.connection.isStream) {
       const cause = this.errors.cause(loss.cause)
       this.core.hub.emit(() => TransportEvent.StreamBroken({ stream: this.name, lastEventId, cause }))
     }
@@ -382,7 +349,11 @@ export class RequestStream implements Running {
     this.core.hub.emit(() =>
       TransportEvent.StreamWaiting({ stream: this.name, lastEventId, attempt, delay: Duration.millis(millis) })
     )
-    this.span?.event("reconnect", { attempt, cursor: this.errors.text(lastEventId ?? ""), "delay.ms": millis })
+    this.connection.span?.event("reconnect", {
+      attempt,
+      cursor: this.errors.text(lastEventId ?? ""),
+      "delay.ms": millis
+    })
     return Effect.logDebug(`a stream was lost; reconnecting in ${millis} ms, attempt ${attempt}`).pipe(
       annotated,
       Effect.zipRight(Effect.raceFirst(sleep(millis), this.inbox.untilNews)),
@@ -399,7 +370,7 @@ export class RequestStream implements Running {
     const session = this.session?.sessionId === undefined ? this.core.session : this.session
     const headers = getHeaders(this.core.options.headers, this.outgoing.headers, session, this.machine.lastEventId)
     const { idleTimeout } = this.core.options
-    const opened = Effect.mapError(this.open("GET", headers), (error) => error.cause)
+    const opened = Effect.mapError(this.connection.open("GET", headers), (error) => error.cause)
     const bounded = idleTimeout === undefined || !isReconnect
       ? opened
       : Effect.raceFirst(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))
@@ -415,9 +386,9 @@ export class RequestStream implements Running {
     if (meaning === "Events") return Effect.sync(() => this.readEvents(response))
     if (meaning === "SessionTerminated") {
       this.session = session
-      return Effect.zipRight(this.discard(response), this.sessionGone("Unknown"))
+      return Effect.zipRight(this.connection.discard(response), this.sessionGone("Unknown"))
     }
-    return Effect.flatMap(this.refusal(response), ({ body, retryAfter }) => {
+    return Effect.flatMap(this.connection.readRefusal(response), ({ body, retryAfter }) => {
       const cause = this.errors.status("GET", response, body, retryAfter, "Unknown")
       if (meaning === "StatusError") return this.giveUp(cause)
       const loss = { cause, status, retryAfter }
@@ -441,11 +412,8 @@ export class RequestStream implements Running {
       ? this.learn(answer.result)
       : Effect.void
     return Effect.flatMap(learnt, () => {
-      const { response } = this
       this.settle(Exit.void)
-      return this.isStream && response !== undefined && !this.inbox.isBodyOver
-        ? this.core.lingering.add(response)
-        : Effect.void
+      return this.connection.linger()
     })
   }
 
@@ -466,12 +434,12 @@ export class RequestStream implements Running {
     this.isSettled = true
     this.machine.signal("Settle")
     this.core.running.delete(this)
-    this.span?.end(exit)
+    this.connection.span?.end(exit)
   }
 
   private fail(error: TransportError): Step<never> {
     return Effect.suspend(() => {
-      this.response?.close()
+      this.connection.close()
       this.settle(Exit.fail(error))
       return Effect.fail(error)
     })
@@ -515,17 +483,5 @@ export class RequestStream implements Running {
     return cause === undefined
       ? this.errors.protocol("NoResponse", "the stream ended without the answer", undefined, "Unknown")
       : this.errors.connection("Body", cause, "Unknown")
-  }
-
-  private refusal(response: HttpExchange.Response) {
-    return readRefusal(response, this.core.options.maxMessageSize)
-  }
-
-  // Its connection is worth keeping: not closed with this stream.
-  private discard(response: HttpExchange.Response): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.response = undefined
-      return this.core.lingering.discard(response)
-    })
   }
 }

@@ -1,0 +1,105 @@
+/**
+ * The HTTP exchange that one send uses right now: opening it, reading it into the inbox, and letting go of it.
+ */
+import type * as Headers from "@effect/platform/Headers"
+import * as Effect from "effect/Effect"
+import type * as HttpExchange from "../HttpExchange.ts"
+import * as JsonRpc from "../JsonRpc.ts"
+import { BodyCollector } from "./body.ts"
+import type { Core } from "./core.ts"
+import { EventReader } from "./eventReader.ts"
+import type { ExchangeError } from "./exchangeErrors.ts"
+import type { Inbox } from "./inbox.ts"
+import { readRefusal, type Refusal } from "./refusal.ts"
+import type { LogicalStream } from "./streamMachine.ts"
+import type { SendSpan } from "./tracing.ts"
+
+export class RequestConnection {
+  span: SendSpan | undefined
+  /** Whether the body is, or was, a stream of events. */
+  isStream = false
+
+  private response: HttpExchange.Response | undefined
+  private abortOpen: (() => void) | undefined
+
+  private readonly core: Core
+  private readonly inbox: Inbox
+  private readonly machine: LogicalStream
+  private readonly message: JsonRpc.Message
+
+  constructor(core: Core, inbox: Inbox, machine: LogicalStream, message: JsonRpc.Message) {
+    this.core = core
+    this.inbox = inbox
+    this.machine = machine
+    this.message = message
+  }
+
+  open(
+    method: "POST" | "GET",
+    headers: Headers.Headers,
+    body?: string
+  ): Effect.Effect<HttpExchange.Response, ExchangeError> {
+    const { message } = this
+    const opened = this.core.open({
+      method,
+      headers,
+      body,
+      message: method === "GET" ? undefined : JsonRpc.isResponse(message) ? "response" : message.method,
+      requestId: JsonRpc.isRequest(message) ? message.id : undefined,
+      lastEventId: method === "GET" ? this.machine.lastEventId : undefined,
+      exposeAbort: (abort) => {
+        this.abortOpen = abort
+        if (this.inbox.isAborted) abort()
+      }
+    })
+    return Effect.map(this.span === undefined ? opened : this.span.around(opened), (response) => {
+      this.abortOpen = undefined
+      this.response = response
+      return response
+    })
+  }
+
+  readEvents(response: HttpExchange.Response): void {
+    this.isStream = true
+    const reader = new EventReader(this.machine, this.core.options.maxMessageSize, this.inbox)
+    this.inbox.attach(response, reader)
+    response.read(reader)
+  }
+
+  readJson(response: HttpExchange.Response): void {
+    const { inbox } = this
+    inbox.attach(response)
+    const limit = this.core.options.maxMessageSize
+    new BodyCollector(response, limit, (body) => inbox.setBody(body), () => inbox.active()).start()
+  }
+
+  readRefusal(response: HttpExchange.Response): Effect.Effect<Refusal> {
+    return readRefusal(response, this.core.options.maxMessageSize)
+  }
+
+  /** The connection is worth keeping: the body ends by itself, or is closed a moment later. */
+  discard(response: HttpExchange.Response): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.response = undefined
+      return this.core.lingering.discard(response)
+    })
+  }
+
+  /** The same for a stream whose answer has come. */
+  linger(): Effect.Effect<void> {
+    const { response } = this
+    return this.isStream && response !== undefined && !this.inbox.isBodyOver
+      ? this.core.lingering.add(response)
+      : Effect.void
+  }
+
+  /** The body ended by itself after the answer. */
+  bodyOver(): void {
+    if (this.response !== undefined) this.core.lingering.remove(this.response)
+  }
+
+  close(): void {
+    this.abortOpen?.()
+    this.response?.close()
+  }
+}
