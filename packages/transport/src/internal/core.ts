@@ -95,7 +95,7 @@ export class Core {
       const deletion = Session.needsDelete(old) ? this.forkDelete(old) : Effect.void
       old.replaced = true
       this.session = fresh
-      this.endSession(old, "Client")
+      if (old.status === "Active") this.endSession(old, "Client")
       this.onSessionChange()
       return Effect.as(deletion, fresh)
     })
@@ -123,7 +123,8 @@ export class Core {
     const wasActive = session.status === "Active"
     if (!Session.end(session, by)) return
     if (wasActive) this.hub.emit(() => TransportEvent.SessionEnded({ sessionId: redactedId(session), by }))
-    if (by === "Client") {
+    // Without an id there is nothing that ends at the server, so what runs there may go on.
+    if (by === "Client" && session.sessionId !== undefined) {
       for (const running of Array.from(this.running)) {
         if (running.session === session) running.abort()
       }

@@ -40,13 +40,19 @@ export const make: Effect.Effect<HttpExchange.Service, never, HttpClient.HttpCli
           Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "mcp-session-id", "authorization"])
         )
         const traced = isTracing(parent) ? execute : Effect.withTracerEnabled(execute, false)
-        return Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced))), (fiber) => {
-          running.add(fiber)
-          fiber.addObserver(() => running.delete(fiber))
-          exchange.fiber = fiber
-          request.exposeAbort?.(() => exchange.close())
-          return exchange.head
-        })
+        // An interruption between the fork and the wait would leave a connection behind.
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced))), (fiber) => {
+            running.add(fiber)
+            fiber.addObserver(() => running.delete(fiber))
+            exchange.fiber = fiber
+            request.exposeAbort?.(() => exchange.close())
+            return Effect.onInterrupt(restore(exchange.head), () => {
+              exchange.close()
+              return Fiber.await(fiber)
+            })
+          })
+        )
       })
 
     return { open }
@@ -80,10 +86,6 @@ class Exchange implements HttpExchange.Response {
   readonly head: Effect.Effect<HttpExchange.Response, ExchangeError> = Effect.async((resume) => {
     if (this.settledHead !== undefined) return resume(this.settledHead)
     this.onHead = resume
-    return Effect.suspend(() => {
-      this.close()
-      return this.fiber === undefined ? Effect.void : Fiber.await(this.fiber)
-    })
   })
 
   read(sink: HttpExchange.Sink): void {

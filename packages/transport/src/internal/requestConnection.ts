@@ -40,6 +40,7 @@ export class RequestConnection {
     body?: string
   ): Effect.Effect<HttpExchange.Response, ExchangeError> {
     const { message } = this
+    this.close()
     const opened = this.core.open({
       method,
       headers,

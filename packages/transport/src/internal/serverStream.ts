@@ -46,6 +46,8 @@ export class ServerStream {
   private machineSession: Session | undefined
   private connection: ServerConnection | undefined
   private onSessionChange: (() => void) | undefined
+  /** Ends the exchange of the moment, opened or not. */
+  private abort: () => void = () => {}
 
   private readonly core: Core
 
@@ -91,6 +93,11 @@ export class ServerStream {
     return fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(fiber))
   })
 
+  private close(): void {
+    this.abort()
+    this.connection?.close()
+  }
+
   private leave(listener: Listener): Effect.Effect<void> {
     this.log.leave(listener)
     this.connection?.resumeIfRoom()
@@ -103,7 +110,7 @@ export class ServerStream {
   private begin(period: Period): Effect.Effect<void> {
     const run = Effect.interruptible(this.listen).pipe(
       Effect.ensuring(Effect.sync(() => {
-        this.connection?.close()
+        this.close()
         this.connection = undefined
         this.machine.signal("Settle")
       })),
@@ -139,7 +146,7 @@ export class ServerStream {
     ).pipe(
       Effect.flatMap((hasEnded) => {
         if (hasEnded || this.core.closed) return Effect.void
-        this.connection?.close()
+        this.close()
         // Replaced: the stream belongs to the next session. Terminated by this side: it ends.
         return session.replaced ? this.listen : Effect.void
       })
@@ -249,7 +256,10 @@ export class ServerStream {
     const opened = this.core.open({
       method: "GET",
       headers: getHeaders(headers, undefined, session, cursor),
-      lastEventId: cursor
+      lastEventId: cursor,
+      exposeAbort: (abort) => {
+        this.abort = abort
+      }
     }).pipe(Effect.mapError((error) => error.cause))
     return idleTimeout === undefined || !machine.wasOpen
       ? opened
