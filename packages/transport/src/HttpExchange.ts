@@ -128,13 +128,15 @@ export type Service = Context.Tag.Service<typeof HttpExchange>
  * retry by itself. With fetch, `redirect: "manual"` is set through `FetchHttpClient.RequestInit`, merged with the one in
  * context; one that was already built into the client layer is replaced: use {@link layerFetch} for that.
  *
- * Sends `accept-encoding: identity` unless you set that header, as most clients do not inflate; with fetch set it to
- * `gzip, deflate` to have responses compressed.
+ * Sends `accept-encoding: identity` unless you set that header: most clients do not inflate. Fetch does, so
+ * {@link layerFetch} leaves the header to it.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const fromHttpClient: Effect.Effect<Service, never, HttpClient.HttpClient | Scope.Scope> = internal.make
+export const fromHttpClient: Effect.Effect<Service, never, HttpClient.HttpClient | Scope.Scope> = internal.make({
+  inflates: false
+})
 
 /**
  * {@link fromHttpClient} as a layer.
@@ -165,6 +167,6 @@ export const layerHttpClient: Layer.Layer<HttpExchange, never, HttpClient.HttpCl
  * @category layers
  */
 export const layerFetch = (init?: RequestInit): Layer.Layer<HttpExchange> =>
-  layerHttpClient.pipe(
+  Layer.scoped(HttpExchange, internal.make({ inflates: true })).pipe(
     Layer.provide([FetchHttpClient.layer, Layer.succeed(FetchHttpClient.RequestInit, init ?? {})])
   )

@@ -25,8 +25,15 @@ import { ContentEncodingError, ExchangeError } from "./exchangeErrors.ts"
 import { neverSent } from "./outcome.ts"
 import { isTracing } from "./tracing.ts"
 
-export const make: Effect.Effect<HttpExchange.Service, never, HttpClient.HttpClient | Scope.Scope> = Effect.gen(
-  function*() {
+export interface Options {
+  /** Whether the client undoes content encodings. Most do not, so they must not ask for any. */
+  readonly inflates: boolean
+}
+
+export const make = (
+  options: Options
+): Effect.Effect<HttpExchange.Service, never, HttpClient.HttpClient | Scope.Scope> =>
+  Effect.gen(function*() {
     const client = HttpClient.withScope(yield* HttpClient.HttpClient)
     const init = Option.getOrElse(yield* Effect.serviceOption(FetchHttpClient.RequestInit), () => ({}))
     const running = new Set<Fiber.RuntimeFiber<void>>()
@@ -35,7 +42,7 @@ export const make: Effect.Effect<HttpExchange.Service, never, HttpClient.HttpCli
     const open = (request: HttpExchange.Request): Effect.Effect<HttpExchange.Response, ExchangeError> =>
       Effect.withFiberRuntime((parent) => {
         const exchange = new Exchange()
-        const execute = client.execute(toClientRequest(request)).pipe(
+        const execute = client.execute(toClientRequest(request, options)).pipe(
           Effect.provideService(FetchHttpClient.RequestInit, { ...init, redirect: "manual" }),
           Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "mcp-session-id", "authorization"])
         )
@@ -56,11 +63,10 @@ export const make: Effect.Effect<HttpExchange.Service, never, HttpClient.HttpCli
       })
 
     return { open }
-  }
-)
+  })
 
-const toClientRequest = (request: HttpExchange.Request): HttpClientRequest.HttpClientRequest => {
-  const headers = request.headers["accept-encoding"] === undefined
+const toClientRequest = (request: HttpExchange.Request, options: Options): HttpClientRequest.HttpClientRequest => {
+  const headers = request.headers["accept-encoding"] === undefined && !options.inflates
     ? Headers.set(request.headers, "accept-encoding", "identity")
     : request.headers
   const bare = HttpClientRequest.make(request.method)(request.url.href, { headers })
