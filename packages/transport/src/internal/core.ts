@@ -47,7 +47,7 @@ export class Core {
   closed = false
   /** Tells the server's own stream that the session changed. */
   onSessionChange: () => void = () => {}
-  private readonly deletions = new Set<Fiber.RuntimeFiber<void, TransportError.TransportError>>()
+  private readonly deletions = new Map<Session.Session, Fiber.RuntimeFiber<void, TransportError.TransportError>>()
 
   readonly options: ResolvedOptions
   private readonly exchange: HttpExchange.Service
@@ -137,21 +137,26 @@ export class Core {
   /** Sends the one DELETE of a session, bounded in time. Any 2xx, 404 and 405 are success. */
   private delete(session: Session.Session): Effect.Effect<void, TransportError.TransportError> {
     const opening = { method: "DELETE", headers: deleteHeaders(this.options.headers, session) } as const
-    return Effect.interruptible(this.open(opening)).pipe(
-      Effect.raceFirst(Effect.interruptible(Effect.zipRight(sleep(this.options.terminateTimeout), timedOut))),
-      Effect.matchEffect({
-        onFailure: (error) => Effect.fail(this.errors.connection(error.sent ? "Response" : "Connect", error.cause)),
-        onSuccess: (response) => {
-          const { status } = response
-          return (status >= 200 && status < 300) || status === 404 || status === 405
-            ? this.lingering.discard(response)
-            : Effect.flatMap(
-              readRefusal(response, this.options.maxMessageSize),
-              ({ body, retryAfter }) => Effect.fail(this.errors.status("DELETE", response, body, retryAfter, undefined))
-            )
-        }
-      })
-    )
+    const { maxMessageSize, terminateTimeout } = this.options
+    return Effect.clockWith((clock) => {
+      const deadline = clock.unsafeCurrentTimeMillis() + terminateTimeout
+      return Effect.interruptible(this.open(opening)).pipe(
+        Effect.raceFirst(Effect.interruptible(Effect.zipRight(sleep(terminateTimeout), timedOut))),
+        Effect.matchEffect({
+          onFailure: (error) => Effect.fail(this.errors.connection(error.sent ? "Response" : "Connect", error.cause)),
+          onSuccess: (response) => {
+            const { status } = response
+            return (status >= 200 && status < 300) || status === 404 || status === 405
+              ? this.lingering.discard(response)
+              : Effect.flatMap(
+                readRefusal(response, maxMessageSize, deadline - clock.unsafeCurrentTimeMillis()),
+                ({ body, retryAfter }) =>
+                  Effect.fail(this.errors.status("DELETE", response, body, retryAfter, undefined))
+              )
+          }
+        })
+      )
+    })
   }
 
   // Not bound to the fiber that asks: an interruption must not leave the session open.
@@ -159,15 +164,17 @@ export class Core {
     session: Session.Session
   ): Effect.Effect<Fiber.RuntimeFiber<void, TransportError.TransportError>> {
     return Effect.map(Effect.forkDaemon(this.delete(session)), (fiber) => {
-      this.deletions.add(fiber)
-      fiber.addObserver(() => this.deletions.delete(fiber))
+      this.deletions.set(session, fiber)
+      fiber.addObserver(() => this.deletions.delete(session))
       return fiber
     })
   }
 
   readonly terminate: Effect.Effect<void, TransportError.TransportError> = Effect.suspend(() => {
     const session = this.session
-    if (!Session.needsDelete(session)) return Effect.void
+    const deletion = this.deletions.get(session)
+    if (deletion !== undefined) return Fiber.join(deletion)
+    if (this.closed || !Session.needsDelete(session)) return Effect.void
     this.endSession(session, "Client")
     return Effect.flatMap(this.forkDelete(session), Fiber.join)
   })
@@ -182,7 +189,7 @@ export class Core {
       this.onSessionChange()
       return stopServerStream.pipe(
         Effect.zipRight(terminates ? Effect.asVoid(this.forkDelete(this.session)) : Effect.void),
-        Effect.zipRight(Effect.suspend(() => Fiber.awaitAll(Array.from(this.deletions)))),
+        Effect.zipRight(Effect.suspend(() => Fiber.awaitAll(Array.from(this.deletions.values())))),
         Effect.flatMap((exits) =>
           Effect.forEach(exits, (exit) =>
             exit._tag === "Failure"

@@ -27,11 +27,11 @@ const CR = 13
 const COLON = 58
 const SPACE = 32
 
-// Field names and line ends that may precede a data value, so that an unfinished line is not called too large early.
-const fieldSlack = 64
+// Lines other than data that are longer than this mean nothing: no id or event name is.
+const longestFieldLine = 65_536
 
-// What is kept of a line while looking for the id of an event that is too large.
-const longestIdLine = 4096
+// How far beyond twice its limit an event that is too large is searched for its id.
+const searchForId = 4096
 
 const digits = /^[0-9]+$/
 
@@ -43,15 +43,19 @@ export class EventStreamParser {
   // The unfinished last line of what came so far.
   private partial = ""
   private partialIsAscii = true
+  // Its length, with what was not kept of it.
+  private lineChars = 0
   // The rest of the current line is of no interest: a comment, or part of an event that is too large.
   private discardLine = false
+  // Whether the chunk before may have ended inside a character.
+  private insideCharacter = false
   // The block that is being read.
   private id: string | undefined
   private event = ""
   private data: string | undefined
   private dataBytes = 0
+  private blockChars = 0
   private oversize = false
-  private skipped = 0
 
   private readonly maxEventSize: number
   private readonly handler: Handler
@@ -62,14 +66,16 @@ export class EventStreamParser {
   }
 
   push(chunk: Uint8Array): void {
-    if (this.stopped) return
+    if (this.stopped || chunk.length === 0) return
     let text = this.decoder.decode(chunk, { stream: true })
+    const ascii = text.length === chunk.length && !this.insideCharacter
+    this.insideCharacter = (chunk[chunk.length - 1] ?? 0) > 0x7f
     if (!this.started) {
       if (text.length === 0) return
       this.started = true
       if (text.charCodeAt(0) === 0xfeff) text = text.slice(1)
     }
-    this.scan(text, text.length === chunk.length)
+    this.scan(text, ascii)
   }
 
   /** Reports nothing more: what a block left unfinished is not an event. */
@@ -105,12 +111,15 @@ export class EventStreamParser {
   }
 
   private takeLine(text: string, start: number, end: number, ascii: boolean): void {
+    this.blockChars += this.lineChars + end - start + 1
+    this.lineChars = 0
+    if (this.isHopeless(0)) return this.reportTooLarge()
     if (this.discardLine) {
       this.discardLine = false
     } else if (this.partial.length > 0) {
       const line = this.partial + text.slice(start, end)
-      this.partial = ""
       const isAscii = ascii && this.partialIsAscii
+      this.partial = ""
       this.partialIsAscii = true
       this.line(line, 0, line.length, isAscii)
     } else {
@@ -118,42 +127,42 @@ export class EventStreamParser {
     }
   }
 
+  // What is kept of a line never depends on where the chunks were cut, only how soon it is known to be too long.
   private keepPartial(rest: string, ascii: boolean): void {
-    if (this.oversize) this.skip(rest.length)
+    this.lineChars += rest.length
+    if (this.isHopeless(this.lineChars)) return this.reportTooLarge()
     if (this.discardLine) return
-    if (this.partial.length === 0 && rest.charCodeAt(0) === COLON) {
-      this.discardLine = true
-      return
-    }
     this.partial += rest
     this.partialIsAscii = this.partialIsAscii && ascii
-    const limit = this.oversize ? longestIdLine : this.maxEventSize + fieldSlack - this.dataBytes
-    if (this.partial.length > limit) {
-      this.partial = ""
-      this.partialIsAscii = true
-      this.discardLine = true
-      if (!this.oversize) this.tooLarge()
-    }
+    const isData = this.partial.startsWith("data:")
+    const isTooLong = isData
+      ? this.oversize || this.dataBytes + this.partial.length - "data: ".length > this.maxEventSize
+      : this.partial.length > longestFieldLine
+    if (!isTooLong && this.partial.charCodeAt(0) !== COLON) return
+    this.partial = ""
+    this.partialIsAscii = true
+    this.discardLine = true
+    if (isData && !this.oversize) this.tooLarge()
   }
 
   private line(text: string, start: number, end: number, ascii: boolean): void {
     if (start === end) return this.dispatch()
     const first = text.charCodeAt(start)
     if (first === COLON) return
-    if (this.oversize) this.skip(end - start)
     // "data" is by far the most frequent field: recognise it without slicing the name out.
     if (first === 100 && text.startsWith("data", start)) {
       const next = start + 4
       if (next === end) return this.addData("", ascii)
       if (text.charCodeAt(next) === COLON) return this.addData(text.slice(valueStart(text, next, end), end), ascii)
     }
+    if (end - start > longestFieldLine) return
     const colon = text.indexOf(":", start)
     const name = colon === -1 || colon >= end ? text.slice(start, end) : text.slice(start, colon)
     const value = colon === -1 || colon >= end ? "" : text.slice(valueStart(text, colon, end), end)
     if (name === "id") {
-      if (!value.includes("\0") && value.length <= this.maxEventSize) this.id = value
+      if (!value.includes("\0")) this.id = value
     } else if (name === "event") {
-      if (value.length <= this.maxEventSize) this.event = value
+      this.event = value
     } else if (name === "retry" && digits.test(value)) {
       this.handler.onRetry(Math.min(Number(value), Number.MAX_SAFE_INTEGER))
     }
@@ -168,6 +177,7 @@ export class EventStreamParser {
 
   private dispatch(): void {
     if (this.oversize) return this.reportTooLarge()
+    this.blockChars = 0
     const { data, event, id } = this
     if (data === undefined && id === undefined && event === "") return
     this.id = undefined
@@ -180,13 +190,12 @@ export class EventStreamParser {
   // Without its id the event could not be stepped over: look for the id a little further, but keep nothing.
   private tooLarge(): void {
     this.data = undefined
-    if (this.id !== undefined) return this.reportTooLarge()
     this.oversize = true
+    if (this.id !== undefined || this.isHopeless(0)) this.reportTooLarge()
   }
 
-  private skip(count: number): void {
-    this.skipped += count
-    if (this.skipped > this.maxEventSize) this.reportTooLarge()
+  private isHopeless(more: number): boolean {
+    return this.oversize && this.blockChars + more > 2 * this.maxEventSize + searchForId
   }
 
   private reportTooLarge(): void {

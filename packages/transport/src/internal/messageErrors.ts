@@ -5,7 +5,7 @@ import type * as Headers from "@effect/platform/Headers"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type * as HttpExchange from "../HttpExchange.ts"
-import type * as JsonRpc from "../JsonRpc.ts"
+import * as JsonRpc from "../JsonRpc.ts"
 import * as TransportError from "../TransportError.ts"
 import type { Loss } from "./reconnecting.ts"
 import { errorIn, excerptSize } from "./refusal.ts"
@@ -41,7 +41,7 @@ export class MessageErrors {
       ...this.about(outcome),
       reason,
       description: this.text(description),
-      excerpt: came === undefined ? undefined : this.text(came).slice(0, excerptSize)
+      excerpt: came === undefined ? undefined : this.body(came).slice(0, excerptSize)
     })
   }
 
@@ -85,7 +85,6 @@ export class MessageErrors {
     retryAfter: number | undefined,
     outcome: Outcome
   ) {
-    const clean = this.text(body)
     const { location } = response.headers
     const wwwAuthenticate = response.headers["www-authenticate"]
     return new TransportError.HttpStatusError({
@@ -95,8 +94,8 @@ export class MessageErrors {
       retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter),
       wwwAuthenticate: wwwAuthenticate === undefined ? undefined : this.text(wwwAuthenticate),
       location: location === undefined ? undefined : this.text(location),
-      error: errorIn(clean)?.error,
-      body: clean.slice(0, excerptSize)
+      error: this.jsonRpcError(body),
+      body: this.body(body).slice(0, excerptSize)
     })
   }
 
@@ -106,6 +105,16 @@ export class MessageErrors {
 
   text(text: string): string {
     return this.secrets.redact(text, this.headers)
+  }
+
+  /** A body, or part of a stream, for an error or a log. */
+  body(body: string): string {
+    return this.secrets.redactBody(body, this.headers)
+  }
+
+  private jsonRpcError(body: string): JsonRpc.ErrorObject | undefined {
+    const clean = this.secrets.redactStrings(errorIn(body)?.error, this.headers)
+    return JsonRpc.isErrorObject(clean) ? clean : undefined
   }
 
   private about(outcome: Outcome): { readonly requestId?: JsonRpc.RequestId; readonly outcome?: Outcome } {

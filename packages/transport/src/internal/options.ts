@@ -4,6 +4,8 @@
 import * as Headers from "@effect/platform/Headers"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Reconnection from "../Reconnection.ts"
@@ -55,7 +57,8 @@ const url = (input: unknown): Effect.Effect<URL, InvalidOptions> => {
     return invalid("url", "not an absolute URL; it should look like http://127.0.0.1:3000/mcp")
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    return invalid("url", `the protocol must be http: or https:, not ${url.protocol}`)
+    // Not the protocol itself: a mistyped URL may show a password there.
+    return invalid("url", "the protocol must be http: or https:")
   }
   if (url.username !== "" || url.password !== "") {
     return invalid("url", "must not contain a user name or password; send them in options.headers")
@@ -92,12 +95,16 @@ const duration = (
   fallback: number
 ): Effect.Effect<number, InvalidOptions> => {
   if (input === undefined) return Effect.succeed(fallback)
-  if (typeof input === "number" && !(input >= 0)) return invalid(option, `${input} is no duration`)
-  const decoded = Duration.decodeUnknown(input)
+  const decoded = Number.isNaN(input) || isNegative(input) ? Option.none() : Duration.decodeUnknown(input)
   return decoded._tag === "None"
-    ? invalid(option, `${JSON.stringify(input)} is no duration; give milliseconds or a text such as "5 seconds"`)
+    ? invalid(option, `${Inspectable.toStringUnknown(input)} is no duration; give milliseconds or "5 seconds"`)
     : Effect.succeed(Duration.toMillis(decoded.value))
 }
+
+// `Duration` takes what is negative as zero.
+const isNegative = (input: Duration.DurationInput): boolean =>
+  ((typeof input === "number" || typeof input === "bigint") && input < 0) ||
+  (typeof input === "string" && input.trimStart().startsWith("-"))
 
 const count = (option: string, input: number | undefined, fallback: number): Effect.Effect<number, InvalidOptions> => {
   if (input === undefined) return Effect.succeed(fallback)

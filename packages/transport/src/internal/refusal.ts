@@ -20,9 +20,13 @@ export interface Refusal {
   readonly retryAfter: number | undefined
 }
 
-export const readRefusal = (response: HttpExchange.Response, maxMessageSize: number): Effect.Effect<Refusal> =>
+export const readRefusal = (
+  response: HttpExchange.Response,
+  maxMessageSize: number,
+  maxMillis = bodyTime
+): Effect.Effect<Refusal> =>
   Effect.zipWith(
-    readText(response, Math.min(bodySize, maxMessageSize), bodyTime),
+    readText(response, Math.min(bodySize, maxMessageSize), Math.max(0, Math.min(bodyTime, maxMillis))),
     retryAfterMillis(response.headers),
     (body, retryAfter) => ({ body, retryAfter })
   )

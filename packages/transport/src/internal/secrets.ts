@@ -27,9 +27,33 @@ export class Secrets {
     let clean = text
     const all = more === undefined ? [] : secretsOf(more)
     for (const secret of [...this.fixed, ...this.sessionIds, ...all]) {
-      if (clean.includes(secret)) clean = clean.replaceAll(secret, blot)
+      for (const spelling of spellings(secret)) {
+        if (clean.includes(spelling)) clean = clean.replaceAll(spelling, blot)
+      }
     }
     return clean
+  }
+
+  /** A body without any known credential, however its JSON spells it. */
+  redactBody(body: string, more?: Headers.Headers): string {
+    let json: unknown
+    try {
+      json = JSON.parse(body)
+    } catch {
+      return this.redact(body, more)
+    }
+    const clean = JSON.stringify(this.redactStrings(json, more))
+    return clean === JSON.stringify(json) ? body : clean
+  }
+
+  /** The same for every string inside a value, names of members included. */
+  redactStrings(value: unknown, more?: Headers.Headers): unknown {
+    if (typeof value === "string") return this.redact(value, more)
+    if (Array.isArray(value)) return value.map((element: unknown) => this.redactStrings(element, more))
+    if (typeof value !== "object" || value === null) return value
+    return Object.fromEntries(
+      Object.entries(value).map(([name, member]) => [this.redact(name, more), this.redactStrings(member, more)])
+    )
   }
 
   /** The cause itself when nothing in its text is secret, else an error with the text cleaned. */
@@ -47,6 +71,12 @@ export class Secrets {
     }
     return typeof cause === "string" ? this.redact(cause, more) : cause
   }
+}
+
+/** How a text shows a secret: as it is, or inside JSON, where some write every slash with a backslash. */
+const spellings = (secret: string): ReadonlyArray<string> => {
+  const inJson = JSON.stringify(secret).slice(1, -1)
+  return Array.from(new Set([secret, inJson, inJson.replaceAll("/", "\\/")]))
 }
 
 const secretsOf = (headers: Headers.Headers): ReadonlyArray<string> => {

@@ -95,7 +95,7 @@ export class ServerConnection implements EventHandler {
   onCursor(): void {}
 
   onBadData(_failure: JsonRpc.DecodeFailure, data: string): void {
-    const came = this.core.errors.text(data).slice(0, 200)
+    const came = this.core.errors.body(data).slice(0, 200)
     this.notes.push(
       Effect.logWarning(`skipped an event of the server's stream that holds no JSON-RPC message: ${came}`)
     )

@@ -70,11 +70,9 @@ export class LogicalStream {
   /** Whether any connection of this stream was ever accepted. */
   wasOpen = false
 
-  // The last ids, oldest at `head`; `earlier` holds those of them that came on earlier connections.
-  private readonly ids: Array<string> = []
-  private head = 0
-  private earlier: Set<string> | undefined
-  private fromThisConnection = 0
+  // The last ids, the newest last, each with the number of the connection it came on.
+  private readonly seen = new Map<string, number>()
+  private connection = 0
 
   readonly kind: "Request" | "Server"
 
@@ -94,7 +92,7 @@ export class LogicalStream {
     this.state = next(this.state, signal)
     if (signal === "Body") {
       this.wasOpen = true
-      this.beginConnection()
+      this.connection++
     }
   }
 
@@ -105,8 +103,9 @@ export class LogicalStream {
       this.lastEventId = undefined
       return false
     }
-    if (this.earlier?.has(id) === true) return true
-    this.remember(id)
+    const cameOn = this.seen.get(id)
+    if (cameOn !== undefined && cameOn < this.connection) return true
+    this.remember(id, cameOn !== undefined)
     this.hadId = true
     if (id !== this.lastEventId) this.progress()
     this.lastEventId = id
@@ -117,21 +116,14 @@ export class LogicalStream {
     this.attempts = 0
   }
 
-  private remember(id: string): void {
-    if (this.ids.length < replayWindow) {
-      this.ids.push(id)
-    } else {
-      const oldest = this.ids[this.head]
-      if (oldest !== undefined) this.earlier?.delete(oldest)
-      this.ids[this.head] = id
-      this.head = (this.head + 1) % replayWindow
+  private remember(id: string, isRepeated: boolean): void {
+    if (isRepeated) this.seen.delete(id)
+    this.seen.set(id, this.connection)
+    if (this.seen.size <= replayWindow) return
+    for (const oldest of this.seen.keys()) {
+      this.seen.delete(oldest)
+      return
     }
-    this.fromThisConnection++
-  }
-
-  private beginConnection(): void {
-    if (this.fromThisConnection > 0) this.earlier = new Set(this.ids)
-    this.fromThisConnection = 0
   }
 }
 
@@ -154,7 +146,7 @@ export const reconnectDelay = (
   maxRetryDelay: number
 ): Delay => {
   const retry = stream.retry === undefined ? undefined : Math.max(stream.retry, minimumRetry)
-  const asked = Math.max(retry ?? 0, retryAfter ?? 0)
+  const asked = Math.max(stream.retry ?? 0, retryAfter ?? 0)
   if (asked > maxRetryDelay) return { _tag: "TooLong", millis: asked }
   const own = stream.attempts === 0 && retry !== undefined ? retry : Math.max(retry ?? 0, policyDelay)
   return { _tag: "Wait", millis: Math.max(own, retryAfter ?? 0) }

@@ -22,17 +22,14 @@ import type { Session } from "./session.ts"
 
 type Answer = Effect.Effect<JsonRpc.Response, TransportError>
 
+type DirectRequest = (request: JsonRpc.Request, options: StreamableHttpTransport.RequestOptions) => Answer
+
 /**
  * The direct path of `request`: running any Stream costs several times what the rest of a small exchange does, so the
- * transport's own services answer a request without one. Test doubles have no such member and need none.
+ * transport's own services answer a request without one. Kept beside the services, not in them: test doubles need none,
+ * and a copy of a service with another `send` must not bypass it.
  */
-const direct: unique symbol = Symbol.for("@effect-mcp/transport/direct")
-
-interface DirectRequest {
-  readonly [direct]: (request: JsonRpc.Request, options: StreamableHttpTransport.RequestOptions) => Answer
-}
-
-const isDirect = (service: object): service is DirectRequest => direct in service
+const directPaths = new WeakMap<StreamableHttpTransport.Service, DirectRequest>()
 
 export const make = (
   options: StreamableHttpTransport.Options,
@@ -43,14 +40,14 @@ export const make = (
     const core = new Core(yield* resolve(options), exchange, scope)
     const serverStream = new ServerStream(core)
     yield* Effect.addFinalizer(() => core.close(serverStream.stop))
-    const service: StreamableHttpTransport.Service & DirectRequest = {
+    const service: StreamableHttpTransport.Service = {
       send: (message, options) => Stream.fromChannel(sendChannel(core, message, options)),
       receive: Stream.fromChannel(serverStream.channel),
       session: Effect.sync(() => sessionState(core.session)),
       events: core.hub.stream,
-      terminate: core.terminate,
-      [direct]: (request, options) => directRequest(core, request, options)
+      terminate: core.terminate
     }
+    directPaths.set(service, (request, options) => directRequest(core, request, options))
     return service
   })
 
@@ -120,7 +117,10 @@ export const request = (
   transport: StreamableHttpTransport.Service,
   message: JsonRpc.Request,
   options: StreamableHttpTransport.RequestOptions
-): Answer => isDirect(transport) ? transport[direct](message, options) : requestBySend(transport, message, options)
+): Answer => {
+  const direct = directPaths.get(transport)
+  return direct === undefined ? requestBySend(transport, message, options) : direct(message, options)
+}
 
 const directRequest = (
   core: Core,
