@@ -113,6 +113,9 @@ const keepUnknown = { parseOptions: { onExcessProperty: "preserve" } } as const
 
 const version = Schema.Literal("2.0")
 
+// What JSON leaves out is no result.
+const isResult = (u: unknown): boolean => u !== undefined && typeof u !== "function" && typeof u !== "symbol"
+
 /**
  * @since 0.1.0
  * @category schemas
@@ -168,7 +171,7 @@ export const Notification: Schema.Schema<Notification> = Schema.Struct({
 export const SuccessResponse: Schema.Schema<SuccessResponse> = Schema.Struct({
   jsonrpc: version,
   id: RequestId,
-  result: Schema.declare((result: unknown): result is unknown => result !== undefined),
+  result: Schema.declare((u: unknown): u is unknown => isResult(u)),
   method: Schema.optional(Schema.Undefined)
 }).annotations({ identifier: "SuccessResponse", ...keepUnknown })
 
@@ -205,8 +208,11 @@ const isRequestId = (u: unknown): u is RequestId =>
 const hasVersion = (u: unknown): u is { readonly jsonrpc: "2.0"; readonly [key: string]: unknown } =>
   isObject(u) && u.jsonrpc === "2.0"
 
+// A params that JSON would turn into something else is none.
+const isParams = (u: unknown): boolean => isObject(u) && typeof u.toJSON !== "function"
+
 const hasMethod = (u: { readonly [key: string]: unknown }): boolean =>
-  typeof u.method === "string" && (u.params === undefined || isObject(u.params))
+  typeof u.method === "string" && (u.params === undefined || isParams(u.params))
 
 /**
  * @since 0.1.0
@@ -225,7 +231,7 @@ export const isNotification = (u: unknown): u is Notification => hasVersion(u) &
  * @category guards
  */
 export const isSuccessResponse = (u: unknown): u is SuccessResponse =>
-  hasVersion(u) && u.method === undefined && u.result !== undefined && isRequestId(u.id)
+  hasVersion(u) && u.method === undefined && isResult(u.result) && isRequestId(u.id)
 
 /**
  * @since 0.1.0

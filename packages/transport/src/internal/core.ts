@@ -2,7 +2,6 @@
  * What all streams of one transport share: the options, the current session, the way to open an exchange, and the end.
  */
 import type * as Headers from "@effect/platform/Headers"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -193,7 +192,7 @@ export class Core {
         Effect.flatMap((exits) =>
           Effect.forEach(exits, (exit) =>
             exit._tag === "Failure"
-              ? Effect.logWarning("the session could not be terminated", Cause.squash(exit.cause)).pipe(annotated)
+              ? Effect.logWarning("the session could not be terminated", exit.cause).pipe(annotated)
               : Effect.void, { discard: true })
         ),
         Effect.zipRight(Effect.sync(() => {
@@ -214,6 +213,7 @@ const redirectTarget = (response: HttpExchange.Response, from: URL): URL | undef
   if ((response.status !== 307 && response.status !== 308) || location === undefined) return undefined
   try {
     const target = new URL(location, from)
+    target.hash = ""
     return target.origin === from.origin && target.username === "" && target.password === "" ? target : undefined
   } catch {
     return undefined

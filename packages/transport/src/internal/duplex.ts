@@ -1,6 +1,7 @@
 /**
  * The classic pipe: messages in, messages out, errors turned into what a JSON-RPC peer understands.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,16 +29,23 @@ export const duplex = <E, R>(
 
     const offer = (message: JsonRpc.Message) => Effect.asVoid(incoming.offer(message))
 
+    // A defect of the transport is the pipe's own: nobody would be told otherwise.
+    const orFail = Effect.catchAllCause((cause: Cause.Cause<never>) =>
+      Cause.isInterruptedOnly(cause) ? Effect.failCause(cause) : Effect.asVoid(incoming.failCause(cause))
+    )
+
     const answer = (request: JsonRpc.Request) =>
       transport.send(request).pipe(
         Stream.runForEach(offer),
-        Effect.catchAll((error) => offer(failed(request, error)))
+        Effect.catchAll((error) => offer(failed(request, error))),
+        orFail
       )
 
     const submit = (message: JsonRpc.Message) =>
       transport.send(message).pipe(
         Stream.runForEach(offer),
-        Effect.catchAll((error) => Effect.logWarning("a message was not delivered", error).pipe(annotated))
+        Effect.catchAll((error) => Effect.logWarning("a message was not delivered", Cause.fail(error)).pipe(annotated)),
+        orFail
       )
 
     // Notifications and responses keep their order among themselves and never hold up a request.
@@ -63,7 +71,8 @@ export const duplex = <E, R>(
 
     yield* transport.receive.pipe(
       Stream.runForEach(offer),
-      Effect.catchAll((error) => incoming.fail(error)),
+      Effect.catchAll((error) => Effect.asVoid(incoming.fail(error))),
+      orFail,
       Effect.forkScoped
     )
 

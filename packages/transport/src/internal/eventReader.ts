@@ -9,9 +9,12 @@ import { EventStreamParser, type ServerSentEvent } from "./eventStream.ts"
 import type { LogicalStream } from "./streamMachine.ts"
 
 export interface EventHandler {
-  /** The messages of one event. A replay came before on an earlier connection. */
+  /**
+   * The messages of one event. `id` is a new place to resume at, if the event is one. A replay came before, on an
+   * earlier connection.
+   */
   readonly onMessages: (messages: ReadonlyArray<JsonRpc.Message>, id: string | undefined, isReplay: boolean) => void
-  /** An event with an id and nothing to deliver. */
+  /** An event with a new id and nothing to deliver. */
   readonly onCursor: (id: string) => void
   readonly onBadData: (failure: JsonRpc.DecodeFailure, data: string, id: string | undefined) => void
   readonly onTooLarge: () => void
@@ -62,13 +65,15 @@ export class EventReader implements HttpExchange.Sink {
   }
 
   private onEvent({ data, event, id }: ServerSentEvent): void {
-    const isReplay = id !== undefined && this.stream.take(id)
+    const novelty = id === undefined ? "Repeated" : this.stream.take(id)
+    const isReplay = novelty === "Replay"
+    const newId = novelty === "New" ? id : undefined
     if (data === undefined || data === "" || (event !== "" && event !== "message")) {
-      if (id !== undefined && id !== "" && !isReplay) this.handler.onCursor(id)
+      if (newId !== undefined) this.handler.onCursor(newId)
       return
     }
     const decoded = JsonRpc.decode(data)
-    if (Either.isRight(decoded)) this.handler.onMessages(decoded.right, id, isReplay)
-    else this.handler.onBadData(decoded.left, data, id)
+    if (Either.isRight(decoded)) this.handler.onMessages(decoded.right, newId, isReplay)
+    else if (!isReplay) this.handler.onBadData(decoded.left, data, newId)
   }
 }

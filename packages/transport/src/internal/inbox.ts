@@ -157,7 +157,7 @@ export class Inbox implements EventHandler {
     }
     // In a batch the answer may stand anywhere; here it always comes last.
     if (this.answer !== undefined) this.items.push({ message: this.answer, token: undefined })
-    if (id !== undefined && id !== "" && !isReplay) this.addToken(id, before)
+    if (id !== undefined) this.addToken(id, before)
   }
 
   onCursor(id: string): void {
@@ -168,7 +168,7 @@ export class Inbox implements EventHandler {
     if (this.answer !== undefined) return
     this.badData = this.errors.protocol(failure, "an event holds no JSON-RPC message", data, "Unknown")
     this.note(Effect.logWarning(`skipped an event that holds no JSON-RPC message: ${this.badData.excerpt ?? ""}`))
-    if (id !== undefined && id !== "") this.onCursor(id)
+    if (id !== undefined) this.onCursor(id)
   }
 
   onTooLarge(): void {

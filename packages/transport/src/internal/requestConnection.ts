@@ -89,9 +89,9 @@ export class RequestConnection {
   /** The same for a stream whose answer has come. */
   linger(): Effect.Effect<void> {
     const { response } = this
-    return this.isStream && response !== undefined && !this.inbox.isBodyOver
-      ? this.core.lingering.add(response)
-      : Effect.void
+    if (!this.isStream || response === undefined || this.inbox.isBodyOver) return Effect.void
+    response.resume()
+    return this.core.lingering.add(response)
   }
 
   /** The body ended by itself after the answer. */

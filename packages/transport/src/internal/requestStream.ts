@@ -76,7 +76,7 @@ export class RequestStream implements Running {
       {
         requestId: this.requestId,
         collect: outgoing.collect,
-        announce: outgoing.onResumptionToken !== undefined,
+        announce: outgoing.onResumptionToken !== undefined && !outgoing.isStateless,
         claimsAnyAnswer: resumptionToken !== undefined
       },
       this.errors,

@@ -56,6 +56,12 @@ export const replayWindow = 1024
 /** How long a server stream without ids must have been open to count as progress. */
 export const progressAfter = 10_000
 
+/**
+ * What an id says about its event. `Replay`: the same id came on an earlier connection. `Repeated`: it came on this
+ * connection before, so the event is another one, but there is no new place to resume at.
+ */
+export type Novelty = "New" | "Repeated" | "Replay"
+
 /** What is known of one logical stream. Mutable: it is on the path of every event. */
 export class LogicalStream {
   state: State = "Idle"
@@ -96,20 +102,20 @@ export class LogicalStream {
     }
   }
 
-  /** Takes note of an event's id. True when the event is a replay: its id came on an earlier connection. */
-  take(id: string): boolean {
+  /** Takes note of an event's id. */
+  take(id: string): Novelty {
     // An empty id means "no cursor" (WHATWG HTML 9.2.6): the stream cannot be resumed from here.
     if (id === "") {
       this.lastEventId = undefined
-      return false
+      return "Repeated"
     }
     const cameOn = this.seen.get(id)
-    if (cameOn !== undefined && cameOn < this.connection) return true
+    if (cameOn !== undefined && cameOn < this.connection) return "Replay"
     this.remember(id, cameOn !== undefined)
     this.hadId = true
     if (id !== this.lastEventId) this.progress()
     this.lastEventId = id
-    return false
+    return cameOn === undefined ? "New" : "Repeated"
   }
 
   progress(): void {
