@@ -35,7 +35,7 @@ export const quickly = Schedule.spaced("10 millis").pipe(Schedule.intersect(Sche
 /** A transport that lives as long as the surrounding scope. */
 export const connect = (
   client: Client,
-  server: RawServer,
+  server: Pick<RawServer, "url">,
   options: Partial<StreamableHttpTransport.Options> = {}
 ): Effect.Effect<StreamableHttpTransport.Service, never, Scope.Scope> =>
   Layer.build(client.layer).pipe(

@@ -5,6 +5,8 @@ import { JsonRpc, StreamableHttpTransport, type TransportError } from "@effect-m
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { answer, collect, eventually } from "./harness.ts"
@@ -18,7 +20,15 @@ export const soon = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
   })
 
 /** The typed failure, which is to come soon. */
-export const failure = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<E, A, R> => soon(Effect.flip(effect))
+export const failure = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<E, never, R> =>
+  Effect.flip(effect).pipe(
+    Effect.catchAll((value) => Effect.dieMessage(`succeeded, with ${JSON.stringify(value)}`)),
+    soon
+  )
+
+/** For tests in which warnings are expected. */
+export const quietly = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Logger.withMinimumLogLevel(effect, LogLevel.None)
 
 /** Both ways to send a request, which are to mean the same: the direct one and the Stream. */
 export const ways: ReadonlyArray<{
@@ -98,4 +108,3 @@ export const arrivalOf = (arrivals: ReadonlyArray<Arrival>, index: number): Arri
 /** Waits until that many requests have arrived. */
 export const arrived = (server: { readonly arrivals: ReadonlyArray<Arrival> }, count: number): Effect.Effect<void> =>
   eventually(() => server.arrivals.length >= count)
-

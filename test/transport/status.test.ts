@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
 import type * as Http from "node:http"
 import {
   afterHandshake,
@@ -19,6 +20,7 @@ import {
   sessionId
 } from "../support/harness.ts"
 import { type Exchange, rawServer } from "../support/rawServer.ts"
+import { bare, scripted, ScriptedResponse } from "../support/scriptedExchange.ts"
 import {
   arrivalOf,
   arrived,
@@ -123,7 +125,7 @@ const submissions: ReadonlyArray<JsonRpc.Notification | JsonRpc.Response> = [
 ]
 
 /** Serves every POST after the handshake with what `next` says at that moment. */
-const scripted = () => {
+const answering = () => {
   const state: { status: number; body: Body } = { status: 500, body: { name: "no body", text: "" } }
   const handle = (exchange: Exchange): void => exchange.status(state.status, state.body.text, headersOf(state.body))
   return { handle, set: (status: number, body: Body) => Object.assign(state, { status, body }) }
@@ -133,7 +135,7 @@ overEveryClient("a status", (client) => {
   for (const { answers, bodiless, outcome, status } of rows) {
     it.scopedLive(`S41: ${status} to a request`, () =>
       Effect.gen(function*() {
-        const script = scripted()
+        const script = answering()
         const server = yield* rawServer(afterHandshake(exceptHealthy(script.handle)))
         const transport = yield* connect(client, server)
         yield* handshake(transport)
@@ -170,23 +172,24 @@ overEveryClient("a status", (client) => {
 
     it.scopedLive(`S41: ${status} to a notification or a response`, () =>
       Effect.gen(function*() {
-        const script = scripted()
+        const script = answering()
         const server = yield* rawServer(afterHandshake(exceptHealthy(script.handle)))
         const transport = yield* connect(client, server)
         yield* handshake(transport)
-        for (const body of bodiless === true ? noBody : bodies) {
+        const sent = bodiless === true ? noBody : bodies
+        for (const [index, body] of sent.entries()) {
           script.set(status, body)
-          for (const message of submissions) {
-            const error = yield* failure(StreamableHttpTransport.notify(transport, message))
-            assertError(error, "HttpStatusError", {
-              requestId: undefined,
-              outcome,
-              status,
-              method: "POST",
-              error: body.error,
-              body: body.text
-            })
-          }
+          const error = yield* failure(
+            StreamableHttpTransport.notify(transport, submissions[(status + index) % 3] ?? progress)
+          )
+          assertError(error, "HttpStatusError", {
+            requestId: undefined,
+            outcome,
+            status,
+            method: "POST",
+            error: body.error,
+            body: body.text
+          })
         }
         yield* assertUsable(transport, "Active", sessionId)
       }))
@@ -194,7 +197,7 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S38: 202 and 204 do not answer a request, whatever they say they hold", () =>
     Effect.gen(function*() {
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(afterHandshake(exceptHealthy(script.handle)))
       const transport = yield* connect(client, server)
       yield* handshake(transport)
@@ -220,7 +223,7 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S44: any other success without JSON or events is refused by name", () =>
     Effect.gen(function*() {
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(afterHandshake(exceptHealthy(script.handle)))
       const transport = yield* connect(client, server)
       yield* handshake(transport)
@@ -253,7 +256,7 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S43: any 2xx with JSON is read as 200 is", () =>
     Effect.gen(function*() {
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(afterHandshake(script.handle))
       const transport = yield* connect(client, server)
       yield* handshake(transport)
@@ -262,7 +265,11 @@ overEveryClient("a status", (client) => {
         for (const { run } of ways) {
           assert.deepStrictEqual(yield* soon(run(transport, call(3))), [JsonRpc.success(3, { content: [] })])
         }
-        script.set(status, { name: "events", type: "text/event-stream", text: `data: ${JSON.stringify(answer(3))}\n\n` })
+        script.set(status, {
+          name: "events",
+          type: "text/event-stream",
+          text: `data: ${JSON.stringify(answer(3))}\n\n`
+        })
         for (const { run } of ways) {
           assert.deepStrictEqual(yield* soon(run(transport, call(3))), [JsonRpc.success(3, { content: [] })])
         }
@@ -271,16 +278,16 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S42: any 2xx accepts a notification or a response, its body is ignored", () =>
     Effect.gen(function*() {
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(afterHandshake(exceptHealthy(script.handle)))
       const transport = yield* connect(client, server)
       yield* handshake(transport)
+      let sent = 0
       for (const status of [200, 201, 202, 204, 205, 299]) {
         for (const body of status === 204 || status === 205 ? noBody : bodies) {
           script.set(status, body)
-          for (const message of submissions) {
-            assert.deepStrictEqual(yield* soon(collect(transport.send(message))), [])
-          }
+          const message = submissions[sent++ % submissions.length] ?? progress
+          assert.deepStrictEqual(yield* soon(collect(transport.send(message))), [])
         }
       }
       yield* assertUsable(transport, "Active", sessionId)
@@ -301,9 +308,9 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S39: 404 to a message with a session id ends the session, body or not", () =>
     Effect.gen(function*() {
-      for (const body of bodies) {
-        for (const message of [call(4), ...submissions]) {
-          const script = scripted()
+      for (const [index, body] of bodies.entries()) {
+        for (const message of index % 2 === 0 ? [call(4)] : submissions) {
+          const script = answering()
           const server = yield* rawServer(afterHandshake(script.handle))
           const transport = yield* connect(client, server)
           yield* handshake(transport)
@@ -352,7 +359,11 @@ overEveryClient("a status", (client) => {
         yield* assertUsable(transport, "Active", "s2")
       }).pipe(Effect.scoped)
       const deleted = server.arrivals.filter(({ method }) => method === "DELETE")
-      assert.deepStrictEqual(deleted.map(({ headers }) => headers["mcp-session-id"]), ["s2"], "a dead session has no DELETE")
+      assert.deepStrictEqual(
+        deleted.map(({ headers }) => headers["mcp-session-id"]),
+        ["s2"],
+        "a dead session has no DELETE"
+      )
     }))
 
   it.scopedLive("S40: a late 404 of an old session does not end the new one", () =>
@@ -388,7 +399,7 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S40: 404 without a session id is an ordinary refusal", () =>
     Effect.gen(function*() {
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(exceptHealthy(({ json, message, ...exchange }) =>
         message?.method === "initialize" && exchange.index > 0
           ? json(answer(message.id, initializeResult))
@@ -460,10 +471,6 @@ overEveryClient("a status", (client) => {
         const { retryAfter } = yield* refusal
         assert.strictEqual(retryAfter === undefined ? undefined : Duration.toMillis(retryAfter), millis, given)
       }
-      for (const given of ["soon", "-5", "1.5", "5 seconds", "", "NaN", "Infinity"]) {
-        headers = { "retry-after": given }
-        assert.isUndefined((yield* refusal).retryAfter, `an unreadable Retry-After: ${given}`)
-      }
       headers = { "retry-after": new Date(Date.now() + 60_000).toUTCString() }
       const ahead = (yield* refusal).retryAfter
       assert.isTrue(ahead !== undefined && Duration.between(ahead, { minimum: "50 seconds", maximum: "60 seconds" }))
@@ -474,7 +481,11 @@ overEveryClient("a status", (client) => {
       status = 401
       const challenge = `Bearer realm="x", resource_metadata="http://127.0.0.1/.well-known/oauth-protected-resource"`
       headers = { "www-authenticate": challenge }
-      assertError(yield* refusal, "HttpStatusError", { wwwAuthenticate: challenge, status: 401, outcome: "NotExecuted" })
+      assertError(yield* refusal, "HttpStatusError", {
+        wwwAuthenticate: challenge,
+        status: 401,
+        outcome: "NotExecuted"
+      })
       status = 403
       assertError(yield* refusal, "HttpStatusError", { wwwAuthenticate: challenge, status: 403, outcome: "Unknown" })
       for (status of [301, 302, 303]) {
@@ -486,10 +497,24 @@ overEveryClient("a status", (client) => {
       yield* assertUsable(transport, "Active", sessionId)
     }))
 
+  it.scopedLive("S41: an unreadable Retry-After is no Retry-After", () =>
+    Effect.gen(function*() {
+      let given = ""
+      const server = yield* rawServer(
+        afterHandshake(exceptHealthy(({ status }) => status(503, "", { "retry-after": given })))
+      )
+      const transport = yield* connect(client, server)
+      yield* handshake(transport)
+      for (given of ["soon", "-5", "1.5", "5 seconds", "", "NaN", "Infinity"]) {
+        const error = yield* failure(StreamableHttpTransport.request(transport, call()))
+        assertError(error, "HttpStatusError", { status: 503, retryAfter: undefined })
+      }
+    }))
+
   it.scopedLive("S35, S37: a failed message does not touch a request in flight", () =>
     Effect.gen(function*() {
       let held: Exchange | undefined
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(afterHandshake(exceptHealthy((exchange) => {
         if (exchange.message?.id === "sibling") held = exchange
         else if (exchange.message?.id === "cut") exchange.socket.destroy()
@@ -551,7 +576,9 @@ overEveryClient("a status", (client) => {
         yield* eventually(() => server.openResponses() === 0)
         assert.isBelow(written, 64 * 1024 * 1024)
       }
-      assertError(yield* failure(StreamableHttpTransport.notify(transport, progress)), "HttpStatusError", { status: 500 })
+      assertError(yield* failure(StreamableHttpTransport.notify(transport, progress)), "HttpStatusError", {
+        status: 500
+      })
       yield* eventually(() => server.openResponses() === 0)
       yield* assertUsable(transport, "Active", sessionId)
     }))
@@ -601,7 +628,9 @@ overEveryClient("a status", (client) => {
       const transport = yield* connect(client, server, { headers: { authorization: "Bearer sesame-1" } })
       yield* handshake(transport)
       const error = yield* failure(
-        StreamableHttpTransport.request(transport, call(), { headers: { "x-api-key": "unused", authorization: "Bearer sesame-2" } })
+        StreamableHttpTransport.request(transport, call(), {
+          headers: { "x-api-key": "unused", authorization: "Bearer sesame-2" }
+        })
       )
       assertError(error, "HttpStatusError", { status: 403 })
       const shown = `${error} ${error.message} ${JSON.stringify(error)} ${error.stack}`
@@ -611,7 +640,7 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S77: the session is still deleted on close after failures", () =>
     Effect.gen(function*() {
-      const script = scripted()
+      const script = answering()
       const server = yield* rawServer(afterHandshake(script.handle))
       const exit = yield* Effect.gen(function*() {
         const transport = yield* connect(client, server)
@@ -623,3 +652,47 @@ overEveryClient("a status", (client) => {
       assert.strictEqual(server.log().at(-1), "DELETE")
     }))
 })
+
+it.scoped("S41: an error body that stalls is given up after a moment, with what came", () =>
+  Effect.gen(function*() {
+    const stalled = new ScriptedResponse(500, { "content-type": "text/plain", "retry-after": "3" }).push("half of it")
+    const { transport } = yield* scripted(() => stalled)
+    const fiber = yield* Effect.fork(Effect.flip(StreamableHttpTransport.request(transport, call())))
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
+    yield* TestClock.adjust("10 seconds")
+    assertError(yield* Fiber.join(fiber), "HttpStatusError", {
+      status: 500,
+      body: "half of it",
+      retryAfter: Duration.seconds(3),
+      requestId: 1,
+      outcome: "Unknown"
+    })
+    assert.isTrue(stalled.isClosed)
+    yield* assertSession(transport, "Active", "adopted-session")
+  }))
+
+it.scoped("S42: a body that comes with an acceptance is dropped, and closed when it does not end", () =>
+  Effect.gen(function*() {
+    const endless = new ScriptedResponse(202, {}).push("accepted")
+    const { transport } = yield* scripted(() => endless)
+    yield* StreamableHttpTransport.notify(transport, progress)
+    assert.isFalse(endless.isClosed, "its connection may still become free by itself")
+    yield* TestClock.adjust("1100 millis")
+    assert.isTrue(endless.isClosed)
+  }))
+
+it.scoped("S41: a date in Retry-After counts from the clock's now", () =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+    const dates = [
+      ["Thu, 01 Jan 2026 00:01:30 GMT", 90_000],
+      ["Thursday, 01-Jan-26 00:01:30 GMT", 90_000],
+      ["Wed, 31 Dec 2025 23:59:59 GMT", 0]
+    ] as const
+    for (const [date, millis] of dates) {
+      const { transport } = yield* scripted(() => bare(429, { "retry-after": date }))
+      const error = yield* Effect.flip(StreamableHttpTransport.request(transport, call()))
+      assertError(error, "HttpStatusError", { retryAfter: Duration.millis(millis), outcome: "NotExecuted" })
+    }
+  }))

@@ -113,6 +113,12 @@ const keepUnknown = { parseOptions: { onExcessProperty: "preserve" } } as const
 
 const version = Schema.Literal("2.0")
 
+const isObject = (u: unknown): u is { readonly [key: string]: unknown } =>
+  typeof u === "object" && u !== null && !Array.isArray(u)
+
+// A params that JSON would turn into something else is none.
+const isParams = (u: unknown): u is Params => isObject(u) && typeof u.toJSON !== "function"
+
 // What JSON leaves out is no result.
 const isResult = (u: unknown): boolean => u !== undefined && typeof u !== "function" && typeof u !== "symbol"
 
@@ -128,8 +134,9 @@ export const RequestId: Schema.Schema<RequestId> = Schema.Union(Schema.String, S
  * @since 0.1.0
  * @category schemas
  */
-export const Params: Schema.Schema<Params> = Schema.Record({ key: Schema.String, value: Schema.Unknown }).annotations({
-  identifier: "Params"
+export const Params: Schema.Schema<Params> = Schema.declare(isParams, {
+  identifier: "Params",
+  arbitrary: () => (fc) => fc.dictionary(fc.string(), fc.jsonValue())
 })
 
 /**
@@ -171,8 +178,9 @@ export const Notification: Schema.Schema<Notification> = Schema.Struct({
 export const SuccessResponse: Schema.Schema<SuccessResponse> = Schema.Struct({
   jsonrpc: version,
   id: RequestId,
-  result: Schema.declare((u: unknown): u is unknown => isResult(u)),
-  method: Schema.optional(Schema.Undefined)
+  result: Schema.declare((u: unknown): u is unknown => isResult(u), { arbitrary: () => (fc) => fc.jsonValue() }),
+  method: Schema.optional(Schema.Undefined),
+  error: Schema.optional(Schema.Undefined)
 }).annotations({ identifier: "SuccessResponse", ...keepUnknown })
 
 /**
@@ -184,7 +192,8 @@ export const ErrorResponse: Schema.Schema<ErrorResponse> = Schema.Struct({
   id: Schema.optional(Schema.NullOr(RequestId)),
   error: ErrorObject,
   method: Schema.optional(Schema.Undefined),
-  result: Schema.optional(Schema.Undefined)
+  // Servers with roots in JSON-RPC 1.0 send both members.
+  result: Schema.optional(Schema.Null)
 }).annotations({ identifier: "ErrorResponse", ...keepUnknown })
 
 /**
@@ -199,17 +208,11 @@ export const Response: Schema.Schema<Response> = Schema.Union(SuccessResponse, E
  */
 export const Message: Schema.Schema<Message> = Schema.Union(Request, Notification, SuccessResponse, ErrorResponse)
 
-const isObject = (u: unknown): u is { readonly [key: string]: unknown } =>
-  typeof u === "object" && u !== null && !Array.isArray(u)
-
 const isRequestId = (u: unknown): u is RequestId =>
   typeof u === "string" || (typeof u === "number" && Number.isFinite(u))
 
 const hasVersion = (u: unknown): u is { readonly jsonrpc: "2.0"; readonly [key: string]: unknown } =>
   isObject(u) && u.jsonrpc === "2.0"
-
-// A params that JSON would turn into something else is none.
-const isParams = (u: unknown): boolean => isObject(u) && typeof u.toJSON !== "function"
 
 const hasMethod = (u: { readonly [key: string]: unknown }): boolean =>
   typeof u.method === "string" && (u.params === undefined || isParams(u.params))
@@ -231,14 +234,14 @@ export const isNotification = (u: unknown): u is Notification => hasVersion(u) &
  * @category guards
  */
 export const isSuccessResponse = (u: unknown): u is SuccessResponse =>
-  hasVersion(u) && u.method === undefined && isResult(u.result) && isRequestId(u.id)
+  hasVersion(u) && u.method === undefined && u.error === undefined && isResult(u.result) && isRequestId(u.id)
 
 /**
  * @since 0.1.0
  * @category guards
  */
 export const isErrorResponse = (u: unknown): u is ErrorResponse =>
-  hasVersion(u) && u.method === undefined && u.result === undefined && isErrorObject(u.error) &&
+  hasVersion(u) && u.method === undefined && (u.result === undefined || u.result === null) && isErrorObject(u.error) &&
   (u.id === undefined || u.id === null || isRequestId(u.id))
 
 /**

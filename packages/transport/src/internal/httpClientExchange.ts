@@ -23,7 +23,7 @@ import * as Stream from "effect/Stream"
 import type * as HttpExchange from "../HttpExchange.ts"
 import { ContentEncodingError, ExchangeError } from "./exchangeErrors.ts"
 import { neverSent } from "./outcome.ts"
-import { isTracing } from "./tracing.ts"
+import { isTraced } from "./tracing.ts"
 
 export interface Options {
   /** Whether the client undoes content encodings. Most do not, so they must not ask for any. */
@@ -44,9 +44,10 @@ export const make = (
         const exchange = new Exchange()
         const execute = client.execute(toClientRequest(request, options)).pipe(
           Effect.provideService(FetchHttpClient.RequestInit, { ...init, redirect: "manual" }),
-          Effect.locallyWith(Headers.currentRedactedNames, (names) => [...names, "mcp-session-id", "authorization"])
+          // A server may echo a credential under any name, so spans show no header's value at all.
+          Effect.locally(Headers.currentRedactedNames, [/^/])
         )
-        const traced = isTracing(parent) ? execute : Effect.withTracerEnabled(execute, false)
+        const traced = isTraced(parent) ? execute : Effect.withTracerEnabled(execute, false)
         // An interruption between the fork and the wait would leave a connection behind.
         return Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced))), (fiber) => {

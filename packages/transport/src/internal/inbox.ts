@@ -152,7 +152,8 @@ export class Inbox implements EventHandler {
       } else if (this.answer === undefined && this.isOwn(message)) {
         this.answer = this.claim(message)
       } else {
-        this.note(Effect.logWarning(`dropped a response to another request, id ${JSON.stringify(message.id)}`))
+        const id = this.errors.text(JSON.stringify(message.id) ?? "none").slice(0, 100)
+        this.note(Effect.logWarning(`dropped a response to another request, id ${id}`))
       }
     }
     // In a batch the answer may stand anywhere; here it always comes last.

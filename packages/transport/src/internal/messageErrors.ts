@@ -13,6 +13,9 @@ import type { Secrets } from "./secrets.ts"
 import type { Session } from "./session.ts"
 import type { LogicalStream } from "./streamMachine.ts"
 
+/** A user name and password in a URL. */
+const userInfo = /\/\/[^/?#]*@/
+
 type Outcome = TransportError.Outcome | undefined
 
 export class MessageErrors {
@@ -93,7 +96,7 @@ export class MessageErrors {
       status: response.status,
       retryAfter: retryAfter === undefined ? undefined : Duration.millis(retryAfter),
       wwwAuthenticate: wwwAuthenticate === undefined ? undefined : this.text(wwwAuthenticate),
-      location: location === undefined ? undefined : this.text(location),
+      location: location === undefined ? undefined : this.text(location).replace(userInfo, "//<redacted>@"),
       error: this.jsonRpcError(body),
       body: this.body(body).slice(0, excerptSize)
     })

@@ -57,6 +57,7 @@ export class ServerConnection implements EventHandler {
     }
     if (this.over !== undefined) return Effect.succeed(this.over)
     const news = Effect.async<void>((resume) => {
+      if (this.over !== undefined || this.notes.length > 0) return resume(Effect.void)
       this.wake = () => {
         this.wake = undefined
         resume(Effect.void)

@@ -73,7 +73,10 @@ export class ServerStream {
           return Effect.succeed(Chunk.of(message))
         }
         if (period?.ending !== undefined) return Effect.as(period.ending, undefined)
-        return Effect.zipRight(waitFor(listener), next)
+        return Effect.zipRight(
+          waitFor(listener, () => this.log.canTake(listener) || period?.ending !== undefined),
+          next
+        )
       })
       // One message at a time: what a chunk holds counts as taken, wanted or not.
       const loop: Channel.Channel<Chunk.Chunk<JsonRpc.Message>, unknown, TransportError, unknown, void, unknown> =
@@ -296,8 +299,10 @@ export class ServerStream {
   }
 }
 
-const waitFor = (listener: Listener): Effect.Effect<void> =>
+// The condition is looked at once more when the wait begins: a fiber may pause between its look and its wait.
+const waitFor = (listener: Listener, isReady: () => boolean): Effect.Effect<void> =>
   Effect.async((resume) => {
+    if (isReady()) return resume(Effect.void)
     listener.wake = () => {
       listener.wake = undefined
       resume(Effect.void)

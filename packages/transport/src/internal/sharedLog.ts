@@ -52,11 +52,14 @@ export class SharedLog {
     this.messages.push(message)
   }
 
-  /** The next message for a listener, if there is one and the slowest is not too far behind. */
+  /** Whether there is a next message for a listener, and the slowest is not too far behind. */
+  canTake(listener: Listener): boolean {
+    return listener.position < this.first + this.messages.length && listener.position < this.slowest + this.capacity
+  }
+
   take(listener: Listener): JsonRpc.Message | undefined {
-    if (listener.position >= this.slowest + this.capacity) return undefined
+    if (!this.canTake(listener)) return undefined
     const message = this.messages[listener.position - this.first]
-    if (message === undefined) return undefined
     const wasSlowest = listener.position === this.slowest
     listener.position++
     if (listener.position > this.taken) this.taken = listener.position

@@ -16,10 +16,12 @@ const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
-/** Whether spans go anywhere: a tracer was set, or a span from elsewhere is to be continued. */
-export const isTracing = (fiber: AnyFiber): boolean =>
-  (fiber.currentTracer !== defaultTracer || fiber.currentSpan?._tag === "ExternalSpan") &&
-  fiber.getFiberRef(FiberRef.currentTracerEnabled)
+const hasTracer = (fiber: AnyFiber): boolean =>
+  fiber.currentTracer !== defaultTracer && fiber.getFiberRef(FiberRef.currentTracerEnabled)
+
+/** Whether an HTTP exchange is to tell of its trace: a tracer was set, or a trace from elsewhere is to be continued. */
+export const isTraced = (fiber: AnyFiber): boolean =>
+  hasTracer(fiber) || (fiber.currentSpan?._tag === "ExternalSpan" && fiber.getFiberRef(FiberRef.currentTracerEnabled))
 
 /** The span of one send, named after its JSON-RPC method. */
 export class SendSpan {
@@ -32,7 +34,7 @@ export class SendSpan {
   }
 
   static start(fiber: AnyFiber, message: JsonRpc.Message): SendSpan | undefined {
-    if (!isTracing(fiber)) return undefined
+    if (!hasTracer(fiber)) return undefined
     const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
     const parent = Option.fromNullable(fiber.currentSpan)
     const name = JsonRpc.isResponse(message) ? "response" : message.method

@@ -1,0 +1,157 @@
+/**
+ * Calls whose connection is cut at one byte after the other of the response.
+ *
+ * The response of a call is a head, then events; the first event carries nothing but an id. Up to the end of the head the
+ * client knows nothing; before the end of the first event it has nowhere to resume; from then on nothing may be lost.
+ */
+import { StreamableHttpTransport } from "@effect-mcp/transport"
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schedule from "effect/Schedule"
+import { type Client, connect, overEveryClient } from "../support/harness.ts"
+import * as Calls from "./calls.ts"
+import { cutProxy } from "./cutProxy.ts"
+import { type SdkServer, sdkServer } from "./servers.ts"
+
+const steps = 3
+
+// A server may take a moment to see that a connection is gone, and refuses to resume its stream until then.
+const patiently = Schedule.spaced("10 millis").pipe(Schedule.intersect(Schedule.recurs(50)))
+
+/** Calls `progress` in a session of its own, through connections that are cut. */
+const callThrough = (client: Client, server: SdkServer, cuts: ReadonlyArray<number | undefined>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const direct = yield* connect(client, server)
+    const sessionId = yield* Calls.openSession(direct)
+    const proxy = yield* cutProxy(server.url, cuts)
+    const transport = yield* connect(client, proxy, {
+      session: { sessionId: sessionId ?? "", protocolVersion: "2025-11-25" },
+      reconnect: patiently,
+      terminateOnClose: false
+    })
+    const called = yield* Calls.run(transport, Calls.toolCall("cut", "progress", { steps, delayMs: 4 })).pipe(
+      Effect.either,
+      Effect.timeoutFail({
+        duration: "2 seconds",
+        onTimeout: () => new Error(`hangs when cut after ${cuts.join(" and ")} bytes`)
+      })
+    )
+    const passed = yield* proxy.passed
+    const wire = (yield* server.wire).filter(({ headers }) => headers["mcp-session-id"] === sessionId)
+    // The session has survived whatever happened: the next call, over a fresh connection, is as good as any.
+    const next = yield* StreamableHttpTransport.request(transport, Calls.toolCall("next", "echo", { text: "alive" }))
+    assert.strictEqual(Calls.textOf(next), "alive")
+    assert.strictEqual(yield* Calls.stateOf(transport), "Active")
+    return {
+      called,
+      passed: passed.map((bytes) => bytes.toString("latin1")),
+      posts: wire.filter(({ body }) => body.includes("tools/call")).length,
+      gets: wire.filter(({ method }) => method === "GET")
+    }
+  }))
+
+type Outcome = Effect.Effect.Success<ReturnType<typeof callThrough>>
+
+const headEnd = (response: string): number => response.indexOf("\r\n\r\n")
+
+/** The events that are there to their last byte. Chunk sizes of HTTP may stand between them, never within one. */
+const wholeEvents = (response: string): string => {
+  const body = response.slice(headEnd(response) + 4)
+  return body.slice(0, body.lastIndexOf("\n\n") + 1)
+}
+
+const lastId = (response: string): string | undefined =>
+  Array.from(wholeEvents(response).matchAll(/^id: (.*)$/gm), ([, id]) => id).at(-1)
+
+/** How far the client got with the POST, judged by the bytes it was given. */
+const reached = (response: string): "nothing" | "the head" | "an event id" | "the answer" => {
+  if (headEnd(response) === -1) return "nothing"
+  if (lastId(response) === undefined) return "the head"
+  return wholeEvents(response).includes("\"result\":") ? "the answer" : "an event id"
+}
+
+const assertComplete = ({ called }: Outcome, at: string): void => {
+  if (Either.isLeft(called)) return assert.fail(`${at}: ${String(called.left)}`)
+  const { answer, before } = called.right
+  assert.deepStrictEqual(Calls.steps(before), Calls.range(1, steps), at)
+  assert.strictEqual(answer.id, "cut", at)
+  assert.strictEqual(Calls.textOf(answer), `${steps} steps done`, at)
+}
+
+const assertLost = ({ called, gets }: Outcome, phase: "Response" | "Body", at: string): void => {
+  if (Either.isRight(called)) return assert.fail(`${at}: answered`)
+  const error = called.left
+  if (error._tag !== "ConnectionError") return assert.fail(`${at}: ${String(error)}`)
+  assert.strictEqual(error.phase, phase, at)
+  assert.strictEqual(error.outcome, "Unknown", at)
+  assert.strictEqual(error.requestId, "cut", at)
+  assert.deepStrictEqual(gets, [], at)
+}
+
+const assertOutcome = (outcome: Outcome, at: string): string => {
+  const zone = reached(outcome.passed[0] ?? "")
+  assert.strictEqual(outcome.posts, 1, `${at}: a POST is never repeated`)
+  switch (zone) {
+    case "nothing":
+      assertLost(outcome, "Response", at)
+      break
+    case "the head":
+      assertLost(outcome, "Body", at)
+      break
+    case "an event id":
+      assertComplete(outcome, at)
+      assert.isAtLeast(outcome.gets.length, 1, at)
+      assert.strictEqual(outcome.gets[0]?.headers["last-event-id"], lastId(outcome.passed[0] ?? ""), at)
+      break
+    case "the answer":
+      assertComplete(outcome, at)
+      assert.deepStrictEqual(outcome.gets, [], at)
+  }
+  return zone
+}
+
+const every = (count: number, end: number): ReadonlyArray<number> =>
+  Array.from({ length: Math.ceil(end / count) }, (_, index) => index * count)
+
+overEveryClient("a response that is cut", (client) => {
+  it.scopedLive(
+    "S57, S58, S60, S62, S64: at every 7th byte: the answer once, each step once, or the right failure",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* sdkServer()
+        const whole = yield* callThrough(client, server, [])
+        assertComplete(whole, "not cut")
+        const length = whole.passed[0]?.length ?? 0
+        assert.isAbove(length, 500)
+        const zones = yield* Effect.forEach(every(7, length), (offset) =>
+          Effect.map(
+            callThrough(client, server, [offset]),
+            (outcome) => assertOutcome(outcome, `cut after ${offset} bytes`)
+          ), { concurrency: 6 })
+        assert.deepStrictEqual(Array.from(new Set(zones)).toSorted(), [
+          "an event id",
+          "nothing",
+          "the answer",
+          "the head"
+        ])
+      }),
+    15_000
+  )
+
+  it.scopedLive("S60, S61, S62: and the streams that resume it are cut as well", () =>
+    Effect.gen(function*() {
+      const server = yield* sdkServer()
+      const whole = yield* callThrough(client, server, [])
+      const response = whole.passed[0] ?? ""
+      const resumable = response.indexOf("data: \n\n") + 8
+      assert.isAbove(resumable, headEnd(response))
+      const cuts = every(47, response.length).flatMap((second) => [
+        [resumable, second],
+        [resumable + 150, second, second + 40, second + 80]
+      ])
+      yield* Effect.forEach(cuts, (cut) =>
+        Effect.map(callThrough(client, server, cut), (outcome) =>
+          assertOutcome(outcome, `cut after ${cut.join(", ")} bytes`)), { concurrency: 6 })
+    }), 15_000)
+})
