@@ -57,7 +57,11 @@ export const dualEraServer = (
         { inputSchema: z.object({ steps: z.number().int().min(0), delayMs: z.number().min(0).default(0) }) },
         async (args, { mcpReq }) => {
           const progressToken = mcpReq._meta?.progressToken
-          mcpReq.signal.addEventListener("abort", () => cancelledCalls++)
+          let isRunning = true
+          // It fires for a call that was answered, too.
+          mcpReq.signal.addEventListener("abort", () => {
+            if (isRunning) cancelledCalls++
+          })
           for (let progress = 1; progress <= args.steps; progress++) {
             await setTimeout(args.delayMs, undefined, { signal: mcpReq.signal })
             if (progressToken !== undefined) {
@@ -65,6 +69,7 @@ export const dualEraServer = (
               await mcpReq.notify({ method: "notifications/progress", params })
             }
           }
+          isRunning = false
           return text(`${args.steps} steps done`)
         }
       )

@@ -14,7 +14,7 @@ import type { Session } from "./session.ts"
 import type { LogicalStream } from "./streamMachine.ts"
 
 /** A user name and password in a URL. */
-const userInfo = /\/\/[^/?#]*@/
+const userInfo = /\/\/[^/\\?#]*@/
 
 type Outcome = TransportError.Outcome | undefined
 

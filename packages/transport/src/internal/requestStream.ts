@@ -58,6 +58,8 @@ export class RequestStream implements Running {
   /** The token of the message handed over last. */
   private announce: string | undefined
   private isSettled = false
+  /** Between the head of the answer to `initialize` and its body. */
+  private isOpening = false
 
   private readonly core: Core
   private readonly outgoing: Outgoing
@@ -238,6 +240,7 @@ export class RequestStream implements Running {
     if (isSessionId(id)) {
       return Effect.map(this.core.startSession(id), (session) => {
         this.session = session
+        this.isOpening = true
       })
     }
     // Never the id itself: whatever it is, it was meant as a credential.
@@ -426,12 +429,15 @@ export class RequestStream implements Running {
       ? Effect.logWarning("the result of initialize has no usable protocolVersion").pipe(annotated)
       : Effect.void
     const started = this.session === undefined ? this.core.startSession(undefined) : Effect.succeed(this.session)
+    this.isOpening = false
     return Effect.zipRight(warning, Effect.map(started, (session) => this.core.negotiated(session, version)))
   }
 
   private settle(exit: Exit.Exit<unknown, unknown>): void {
     if (this.isSettled) return
     this.isSettled = true
+    // A session that was opened without an answer to tell its version is open all the same.
+    if (this.isOpening && this.session !== undefined) this.core.negotiated(this.session, undefined)
     this.machine.signal("Settle")
     this.core.running.delete(this)
     this.connection.span?.end(exit)
