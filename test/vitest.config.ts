@@ -16,6 +16,7 @@ export default defineConfig({
     testTimeout: 15_000,
     hookTimeout: 15_000,
     teardownTimeout: 5_000,
+    silent: "passed-only",
     reporters: ["default", new TotalsReporter()]
   }
 })

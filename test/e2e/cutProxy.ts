@@ -10,6 +10,8 @@ export interface CutProxy {
   readonly url: string
   /** What was passed on to the client, per connection, in the order in which they were opened. */
   readonly passed: Effect.Effect<ReadonlyArray<Buffer>>
+  /** From now on nothing is cut any more. */
+  readonly mend: Effect.Effect<void>
 }
 
 /**
@@ -31,6 +33,7 @@ const start = async (
 ): Promise<CutProxy & { stop: () => Promise<void> }> => {
   const passed: Array<Buffer> = []
   const sockets = new Set<Socket>()
+  let isMended = false
   const keep = (socket: Socket): Socket => {
     sockets.add(socket)
     socket.setNoDelay(true)
@@ -38,17 +41,17 @@ const start = async (
   }
   const server = createServer((client) => {
     const connection = passed.push(Buffer.alloc(0)) - 1
-    const limit = cuts[connection] ?? Number.POSITIVE_INFINITY
+    const limit = () => (isMended ? undefined : cuts[connection]) ?? Number.POSITIVE_INFINITY
     keep(client)
     const upstream = keep(connect(Number(endpoint.port), endpoint.hostname))
     client.on("data", (chunk) => upstream.write(chunk)).on("close", () => upstream.destroy())
     upstream.on("close", () => client.end()).on("data", (chunk) => {
       const before = passed[connection] ?? Buffer.alloc(0)
-      if (before.length >= limit && client.writableEnded) return
-      const now = chunk.subarray(0, limit - before.length)
+      if (client.writableEnded) return
+      const now = chunk.subarray(0, limit() - before.length)
       passed[connection] = Buffer.concat([before, now])
       client.write(now)
-      if (before.length + chunk.length <= limit) return
+      if (now.length === chunk.length) return
       client.end()
       upstream.destroy()
     })
@@ -59,6 +62,9 @@ const start = async (
   return {
     url: `http://127.0.0.1:${address.port}${endpoint.pathname}`,
     passed: Effect.sync(() => Array.from(passed)),
+    mend: Effect.sync(() => {
+      isMended = true
+    }),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -67,33 +67,6 @@ withServer(Servers.simpleServer)("simpleStreamableHttp", (it) => {
         ])
       }))
 
-    it.scoped("S73: log notifications of a call come on receive, not on the stream of the call", () =>
-      Effect.gen(function*() {
-        const server = yield* sharedServer
-        const transport = yield* connect(client, server)
-        const { received } = yield* Calls.listen(transport)
-        yield* Calls.openSession(transport)
-        yield* Calls.untilListening(server)
-        const [greeted, periodic] = yield* Effect.all([
-          Calls.run(transport, toolCall("slow", "multi-greet", { name: "Effect" })),
-          Calls.run(transport, toolCall("many", "start-notification-stream", { interval: 20, count: 5 }))
-        ], { concurrency: 2 })
-        assert.strictEqual(Calls.textOf(greeted.answer), "Good morning, Effect!")
-        assert.include(Calls.textOf(periodic.answer), "every 20ms")
-        assert.deepStrictEqual([...greeted.before, ...periodic.before], [])
-        yield* Calls.until("all were received", Effect.sync(() => received.length >= 8))
-        const texts = Calls.logged(received).map((text) => String(text).replace(/ at .*/, ""))
-        assert.deepStrictEqual(texts.filter((text) => !text.startsWith("Periodic")), [
-          "Starting multi-greet for Effect",
-          "Sending first greeting to Effect",
-          "Sending second greeting to Effect"
-        ])
-        assert.deepStrictEqual(
-          texts.filter((text) => text.startsWith("Periodic")),
-          Calls.range(1, 5).map((n) => `Periodic notification #${n}`)
-        )
-      }))
-
     it.scoped("a request of the server in the middle of a call is answered from within onMessage", () =>
       Effect.gen(function*() {
         const server = yield* sharedServer
@@ -168,6 +141,38 @@ withServer(Servers.simpleServer)("simpleStreamableHttp", (it) => {
         assert.deepStrictEqual(yield* Calls.seen(server), ["GET", "POST tools/call"])
       }))
   })
+
+  // Two seconds each, by the server's own clock, so all clients at once.
+  it.scoped("S73: log notifications of a call come on receive, not on the stream of the call", () =>
+    Effect.gen(function*() {
+      const server = yield* sharedServer
+      yield* Effect.forEach(clients, (client) =>
+        Effect.gen(function*() {
+          const transport = yield* connect(client, server)
+          const { received } = yield* Calls.listen(transport)
+          yield* Calls.openSession(transport)
+          const sessionId = yield* Calls.sessionIdOf(transport)
+          yield* Calls.untilListening({ wire: Effect.map(server.wire, (wire) => wire.filter(isOf(sessionId))) })
+          const [greeted, periodic] = yield* Effect.all([
+            Calls.run(transport, toolCall("slow", "multi-greet", { name: "Effect" })),
+            Calls.run(transport, toolCall("many", "start-notification-stream", { interval: 20, count: 5 }))
+          ], { concurrency: 2 })
+          assert.strictEqual(Calls.textOf(greeted.answer), "Good morning, Effect!")
+          assert.include(Calls.textOf(periodic.answer), "every 20ms")
+          assert.deepStrictEqual([...greeted.before, ...periodic.before], [])
+          yield* Calls.until("all were received", Effect.sync(() => received.length >= 8))
+          const texts = Calls.logged(received).map((text) => String(text).replace(/ at .*/, ""))
+          assert.deepStrictEqual(texts.filter((text) => !text.startsWith("Periodic")), [
+            "Starting multi-greet for Effect",
+            "Sending first greeting to Effect",
+            "Sending second greeting to Effect"
+          ])
+          assert.deepStrictEqual(
+            texts.filter((text) => text.startsWith("Periodic")),
+            Calls.range(1, 5).map((n) => `Periodic notification #${n}`)
+          )
+        }), { concurrency: "unbounded" })
+    }))
 })
 
 withServer(Servers.jsonServer)("jsonResponseStreamableHttp", (it) => {

@@ -1,7 +1,16 @@
 import { StreamableHttpTransport } from "@effect-mcp/transport"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { afterHandshake, answer, call, collect, connect, handshake, overEveryClient, progress } from "../support/harness.ts"
+import {
+  afterHandshake,
+  answer,
+  call,
+  collect,
+  connect,
+  handshake,
+  overEveryClient,
+  progress
+} from "../support/harness.ts"
 import { rawServer } from "../support/rawServer.ts"
 
 overEveryClient("a call", (client) => {

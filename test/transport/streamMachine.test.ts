@@ -27,12 +27,13 @@ const states: ReadonlyArray<State> = [
   "Opening",
   "Resuming",
   "Reading",
+  "Delaying",
   "Deciding",
   "Waiting",
   "Settled"
 ]
 
-const signals: ReadonlyArray<Signal> = ["Post", "Open", "Resume", "Body", "Lost", "Retry", "GiveUp", "Settle"]
+const signals: ReadonlyArray<Signal> = ["Post", "Busy", "Open", "Resume", "Body", "Lost", "Retry", "GiveUp", "Settle"]
 
 const legal: ReadonlyMap<string, State> = new Map<string, State>([
   ["Idle Post", "Posting"],
@@ -40,6 +41,9 @@ const legal: ReadonlyMap<string, State> = new Map<string, State>([
   ["Idle Resume", "Resuming"],
   ["Idle Settle", "Settled"],
   ["Posting Body", "Reading"],
+  ["Posting Busy", "Delaying"],
+  ["Delaying Post", "Posting"],
+  ["Delaying Settle", "Settled"],
   ["Posting Settle", "Settled"],
   ["Opening Body", "Reading"],
   ["Opening Lost", "Deciding"],
@@ -71,7 +75,7 @@ describe("the states of a logical stream", () => {
   }
 
   it("the table knows no other state or signal", () => {
-    assert.deepStrictEqual(Object.keys(transitions).sort(), [...states].sort())
+    assert.deepStrictEqual(Object.keys(transitions).toSorted(), [...states].toSorted())
     for (const row of Object.values(transitions)) {
       for (const [signal, to] of Object.entries(row)) {
         assert.include(signals, signal)
@@ -80,9 +84,11 @@ describe("the states of a logical stream", () => {
     }
   })
 
-  it("S64: nothing but the first step of an idle stream leads to a POST", () => {
-    const posting = Object.entries(transitions).filter(([, row]) => Object.values(row).includes("Posting"))
-    assert.deepStrictEqual(posting.map(([state]) => state), ["Idle"])
+  it("S64: only an idle stream POSTs, and one whose POST the server was too busy for", () => {
+    const leadingTo = (to: State) =>
+      Object.entries(transitions).filter(([, row]) => Object.values(row).includes(to)).map(([state]) => state)
+    assert.deepStrictEqual(leadingTo("Posting"), ["Idle", "Delaying"])
+    assert.deepStrictEqual(leadingTo("Delaying"), ["Posting"])
   })
 
   it("every state can be settled, and a settled stream stays so", () => {
@@ -96,7 +102,7 @@ describe("the states of a logical stream", () => {
       const [from, signal] = key.split(" ")
       return `${from} --> ${to}: ${signal}`
     })
-    assert.deepStrictEqual(lines.sort(), [...expected, "[*] --> Idle", "Settled --> [*]"].sort())
+    assert.deepStrictEqual(lines.toSorted(), [...expected, "[*] --> Idle", "Settled --> [*]"].toSorted())
   })
 })
 

@@ -17,6 +17,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as HttpExchange from "./HttpExchange.ts"
@@ -24,7 +25,7 @@ import * as duplexInternal from "./internal/duplex.ts"
 import * as internal from "./internal/transport.ts"
 import type * as JsonRpc from "./JsonRpc.ts"
 import type * as Reconnection from "./Reconnection.ts"
-import type { InvalidOptions, TransportError } from "./TransportError.ts"
+import type { HttpStatusError, InvalidOptions, TransportError } from "./TransportError.ts"
 import type { TransportEvent } from "./TransportEvent.ts"
 
 /**
@@ -122,6 +123,16 @@ export interface Options {
   readonly terminateTimeout?: Duration.DurationInput | undefined
   /** When to reconnect lost streams and when to give up. Default `Reconnection.defaultPolicy`. */
   readonly reconnect?: Reconnection.Policy | undefined
+  /**
+   * Whether, and when, to repeat a POST that the server was too busy for: status 429, or 503 with `Retry-After`, which is
+   * the least wait. It was not executed, so repeating is safe. Default none: the `HttpStatusError` is yours.
+   */
+  readonly overload?: Schedule.Schedule<unknown, HttpStatusError> | undefined
+  /**
+   * How many requests may run at the same time; more wait, in order. Notifications, responses and GETs never wait: a
+   * running call may need our answer to a request of the server. Default no limit.
+   */
+  readonly maxConcurrentRequests?: number | undefined
   /** A server that asks for a longer wait gets no reconnect: `ResumptionError` `RetryTooLong`. Default 5 minutes. */
   readonly maxRetryDelay?: Duration.DurationInput | undefined
   /**

@@ -30,6 +30,7 @@ export type StreamName =
  * - `StreamWaiting`: it will be resumed after `delay`.
  * - `StreamResumed`: it is open again, from the cursor `lastEventId`.
  * - `StreamGaveUp`: it failed for good.
+ * - `RequestDelayed`: the server was overloaded (429, 503), the POST is repeated after `delay`; see `Options.overload`.
  * - `SessionStarted`, `SessionEnded`: the state of the session changed.
  *
  * @since 0.1.0
@@ -66,6 +67,11 @@ export type TransportEvent = Data.TaggedEnum<{
     readonly attempt: number
   }
   readonly StreamGaveUp: { readonly stream: StreamName; readonly error: TransportError }
+  readonly RequestDelayed: {
+    readonly requestId: JsonRpc.RequestId | undefined
+    readonly status: number
+    readonly delay: Duration.Duration
+  }
   readonly SessionStarted: {
     readonly sessionId: Option.Option<Redacted.Redacted<string>>
     readonly protocolVersion: Option.Option<string>
@@ -91,6 +97,11 @@ export const {
    * @category matching
    */
   $match: match,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  RequestDelayed,
   /**
    * @since 0.1.0
    * @category constructors

@@ -33,3 +33,8 @@ export * as TransportError from "./TransportError.ts"
  * @since 0.1.0
  */
 export * as TransportEvent from "./TransportEvent.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TransportMetrics from "./TransportMetrics.ts"

@@ -18,6 +18,7 @@ import { MessageErrors } from "./messageErrors.ts"
 import type { ResolvedOptions } from "./options.ts"
 import { readRefusal } from "./refusal.ts"
 import { deleteHeaders } from "./requestHeaders.ts"
+import { RequestLimit } from "./requestLimit.ts"
 import { Secrets } from "./secrets.ts"
 import * as Session from "./session.ts"
 import { sleep } from "./sleep.ts"
@@ -40,6 +41,7 @@ export class Core {
   readonly secrets: Secrets
   readonly lingering: Lingering
   readonly errors: MessageErrors
+  readonly limit: RequestLimit | undefined
   /** Everything that waits for the server right now. */
   readonly running = new Set<Session.Running>()
   session: Session.Session
@@ -57,6 +59,8 @@ export class Core {
     this.secrets = new Secrets(options.headers)
     this.lingering = new Lingering(scope)
     this.errors = new MessageErrors(this.secrets)
+    const { maxConcurrentRequests } = options
+    this.limit = Number.isFinite(maxConcurrentRequests) ? new RequestLimit(maxConcurrentRequests) : undefined
     this.session = options.session === undefined
       ? Session.idle()
       : Session.adopted(options.session.sessionId, options.session.protocolVersion)

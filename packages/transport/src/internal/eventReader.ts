@@ -5,6 +5,7 @@
 import * as Either from "effect/Either"
 import type * as HttpExchange from "../HttpExchange.ts"
 import * as JsonRpc from "../JsonRpc.ts"
+import * as TransportMetrics from "../TransportMetrics.ts"
 import { EventStreamParser, type ServerSentEvent } from "./eventStream.ts"
 import type { LogicalStream } from "./streamMachine.ts"
 
@@ -24,7 +25,15 @@ export interface EventHandler {
   readonly onLost: (cause: unknown) => void
 }
 
+let openStreams = 0
+
+const countOpen = (change: 1 | -1): void => {
+  openStreams += change
+  TransportMetrics.openStreams.unsafeUpdate(openStreams, [])
+}
+
 export class EventReader implements HttpExchange.Sink {
+  private isOpen = true
   private readonly parser: EventStreamParser
 
   private readonly stream: LogicalStream
@@ -33,6 +42,7 @@ export class EventReader implements HttpExchange.Sink {
   constructor(stream: LogicalStream, maxMessageSize: number, handler: EventHandler) {
     this.stream = stream
     this.handler = handler
+    countOpen(1)
     this.parser = new EventStreamParser(maxMessageSize, {
       onEvent: (event) => this.onEvent(event),
       onRetry: (millis) => {
@@ -49,6 +59,7 @@ export class EventReader implements HttpExchange.Sink {
   /** The rest of the body is of no interest. */
   stop(): void {
     this.parser.stop()
+    this.end()
   }
 
   onChunk(chunk: Uint8Array): void {
@@ -57,16 +68,20 @@ export class EventReader implements HttpExchange.Sink {
   }
 
   onEnd(): void {
+    this.end()
     this.handler.onLost(undefined)
   }
 
   onError(cause: unknown): void {
+    this.end()
     this.handler.onLost(cause ?? new Error("the body broke off"))
   }
 
   private onEvent({ data, event, id }: ServerSentEvent): void {
     const novelty = id === undefined ? "Repeated" : this.stream.take(id)
     const isReplay = novelty === "Replay"
+    if (isReplay) TransportMetrics.duplicatesDropped.unsafeUpdate(1, [])
+    else if (this.stream.isReconnected) TransportMetrics.resumedEvents.unsafeUpdate(1, [])
     const newId = novelty === "New" ? id : undefined
     if (data === undefined || data === "" || (event !== "" && event !== "message")) {
       if (newId !== undefined) this.handler.onCursor(newId)
@@ -75,5 +90,10 @@ export class EventReader implements HttpExchange.Sink {
     const decoded = JsonRpc.decode(data)
     if (Either.isRight(decoded)) this.handler.onMessages(decoded.right, newId, isReplay)
     else if (!isReplay) this.handler.onBadData(decoded.left, data, newId)
+  }
+  private end(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    countOpen(-1)
   }
 }

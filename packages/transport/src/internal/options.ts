@@ -10,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Reconnection from "../Reconnection.ts"
 import type * as StreamableHttpTransport from "../StreamableHttpTransport.ts"
-import { InvalidOptions } from "../TransportError.ts"
+import { type HttpStatusError, InvalidOptions } from "../TransportError.ts"
 import { invalidHeader, isPlainValue, isSessionId, ownHeaders } from "./requestHeaders.ts"
 
 export interface ResolvedOptions {
@@ -21,6 +21,8 @@ export interface ResolvedOptions {
   readonly terminateTimeout: number
   readonly reconnect: Reconnection.Policy
   readonly maxRetryDelay: number
+  readonly overload: Schedule.Schedule<unknown, HttpStatusError> | undefined
+  readonly maxConcurrentRequests: number
   readonly idleTimeout: number | undefined
   readonly maxMessageSize: number
   readonly receiveBufferSize: number
@@ -38,7 +40,13 @@ export const resolve = (
       session: yield* session(options.session),
       terminateOnClose: options.terminateOnClose ?? true,
       terminateTimeout: yield* duration("terminateTimeout", options.terminateTimeout, 5_000),
-      reconnect: yield* policy(options.reconnect),
+      reconnect: (yield* schedule("reconnect", options.reconnect)) ?? Reconnection.defaultPolicy,
+      overload: yield* schedule("overload", options.overload),
+      maxConcurrentRequests: yield* count(
+        "maxConcurrentRequests",
+        options.maxConcurrentRequests,
+        Number.POSITIVE_INFINITY
+      ),
       maxRetryDelay: yield* duration("maxRetryDelay", options.maxRetryDelay, 300_000),
       idleTimeout: Number.isFinite(idleTimeout) ? idleTimeout : undefined,
       maxMessageSize: yield* count("maxMessageSize", options.maxMessageSize, 16 * 1024 * 1024),
@@ -113,7 +121,8 @@ const count = (option: string, input: number | undefined, fallback: number): Eff
     : invalid(option, `${input} is no positive whole number`)
 }
 
-const policy = (input: Reconnection.Policy | undefined): Effect.Effect<Reconnection.Policy, InvalidOptions> => {
-  if (input === undefined) return Effect.succeed(Reconnection.defaultPolicy)
-  return Schedule.isSchedule(input) ? Effect.succeed(input) : invalid("reconnect", "is no Schedule")
-}
+const schedule = <In>(
+  option: string,
+  input: Schedule.Schedule<unknown, In> | undefined
+): Effect.Effect<Schedule.Schedule<unknown, In> | undefined, InvalidOptions> =>
+  input === undefined || Schedule.isSchedule(input) ? Effect.succeed(input) : invalid(option, "is no Schedule")

@@ -1,15 +1,21 @@
 /**
- * Asks the user's policy whether and when to reconnect. The schedule is stepped by hand, because its delay is only one
- * of several that count, and because only progress may start it afresh.
+ * Asks the user's policy whether and when to reconnect a stream.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type * as JsonRpc from "../JsonRpc.ts"
 import type * as Reconnection from "../Reconnection.ts"
+import * as TransportMetrics from "../TransportMetrics.ts"
+import { ScheduleStepper } from "./scheduleStepper.ts"
 import { type LogicalStream, reconnectDelay } from "./streamMachine.ts"
+
+/** A stream is open again: how long it was not. */
+export const reopened = (stream: LogicalStream, now: number): void => {
+  if (stream.lostAt === undefined) return
+  TransportMetrics.stallTime.unsafeUpdate(now - stream.lostAt, [])
+  stream.lostAt = undefined
+}
 
 export type Decision =
   | { readonly _tag: "Wait"; readonly millis: number }
@@ -24,20 +30,19 @@ export interface Loss {
 }
 
 export class ReconnectDecider {
-  private state: unknown
-
-  private readonly policy: Reconnection.Policy
+  private readonly policy: ScheduleStepper<Reconnection.StreamInterruption>
   private readonly maxRetryDelay: number
 
   constructor(policy: Reconnection.Policy, maxRetryDelay: number) {
-    this.policy = policy
+    this.policy = new ScheduleStepper(policy)
     this.maxRetryDelay = maxRetryDelay
-    this.state = policy.initial
   }
 
   decide(stream: LogicalStream, requestId: JsonRpc.RequestId | undefined, loss: Loss): Effect.Effect<Decision> {
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (stream.attempts === 0) this.state = this.policy.initial
+      stream.lostAt ??= now
+      // Only progress starts the policy afresh.
+      if (stream.attempts === 0) this.policy.reset()
       const interruption: Reconnection.StreamInterruption = {
         stream: stream.kind,
         requestId,
@@ -46,12 +51,10 @@ export class ReconnectDecider {
         attempts: stream.attempts,
         cause: loss.cause
       }
-      return Effect.map(this.policy.step(now, interruption, this.state), ([state, _, decision]): Decision => {
-        this.state = state
-        if (ScheduleDecision.isDone(decision)) return { _tag: "Exhausted" }
-        const policyDelay = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
-        return reconnectDelay(stream, policyDelay, loss.retryAfter, this.maxRetryDelay)
-      })
+      return Effect.map(this.policy.next(interruption), (policyDelay): Decision =>
+        policyDelay === undefined
+          ? { _tag: "Exhausted" }
+          : reconnectDelay(stream, policyDelay, loss.retryAfter, this.maxRetryDelay))
     })
   }
 }

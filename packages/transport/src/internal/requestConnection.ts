@@ -20,6 +20,7 @@ export class RequestConnection {
   isStream = false
 
   private response: HttpExchange.Response | undefined
+  private reader: EventReader | undefined
   private abortOpen: (() => void) | undefined
 
   private readonly core: Core
@@ -62,9 +63,9 @@ export class RequestConnection {
 
   readEvents(response: HttpExchange.Response): void {
     this.isStream = true
-    const reader = new EventReader(this.machine, this.core.options.maxMessageSize, this.inbox)
-    this.inbox.attach(response, reader)
-    response.read(reader)
+    this.reader = new EventReader(this.machine, this.core.options.maxMessageSize, this.inbox)
+    this.inbox.attach(response, this.reader)
+    response.read(this.reader)
   }
 
   readJson(response: HttpExchange.Response): void {
@@ -102,5 +103,6 @@ export class RequestConnection {
   close(): void {
     this.abortOpen?.()
     this.response?.close()
+    this.reader?.stop()
   }
 }

@@ -5,23 +5,26 @@
  * Specification 2025-11-25, basic/transports, "Sending Messages to the Server"; 2026-07-28, transports/streamable-http.
  */
 import type * as Headers from "@effect/platform/Headers"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as HttpExchange from "../HttpExchange.ts"
 import * as JsonRpc from "../JsonRpc.ts"
-import type { Outcome, TransportError } from "../TransportError.ts"
+import type { HttpStatusError, Outcome, TransportError } from "../TransportError.ts"
 import * as TransportEvent from "../TransportEvent.ts"
+import * as TransportMetrics from "../TransportMetrics.ts"
 import type { Body } from "./body.ts"
 import { annotated, type Core } from "./core.ts"
 import { ContentEncodingError } from "./exchangeErrors.ts"
 import { idleCause, Inbox } from "./inbox.ts"
 import { MessageErrors } from "./messageErrors.ts"
-import { type Loss, ReconnectDecider } from "./reconnecting.ts"
+import { type Loss, ReconnectDecider, reopened } from "./reconnecting.ts"
 import { errorIn } from "./refusal.ts"
 import { RequestConnection } from "./requestConnection.ts"
 import { getHeaders, isPlainValue, isSendableEventId, isSessionId, postHeaders } from "./requestHeaders.ts"
+import { ScheduleStepper } from "./scheduleStepper.ts"
 import type { Running, Session } from "./session.ts"
 import { sleep } from "./sleep.ts"
 import { isRefusal, meaningOf } from "./statusTable.ts"
@@ -52,6 +55,7 @@ export class RequestStream implements Running {
   private readonly name: TransportEvent.StreamName
   private readonly machine: LogicalStream
   private readonly decider: ReconnectDecider
+  private readonly overload: ScheduleStepper<HttpStatusError> | undefined
   private readonly errors: MessageErrors
   private readonly inbox: Inbox
   private readonly connection: RequestConnection
@@ -60,6 +64,9 @@ export class RequestStream implements Running {
   private isSettled = false
   /** Between the head of the answer to `initialize` and its body. */
   private isOpening = false
+
+  /** Gives the place among the concurrent requests back. */
+  private leave = (): void => {}
 
   private readonly core: Core
   private readonly outgoing: Outgoing
@@ -73,6 +80,7 @@ export class RequestStream implements Running {
     this.name = isRequest ? { _tag: "Request", id: message.id, method: message.method } : { _tag: "Server" }
     this.machine = new LogicalStream("Request", resumptionToken)
     this.decider = new ReconnectDecider(core.options.reconnect, core.options.maxRetryDelay)
+    this.overload = core.options.overload === undefined ? undefined : new ScheduleStepper(core.options.overload)
     this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
     this.inbox = new Inbox(
       {
@@ -170,10 +178,23 @@ export class RequestStream implements Running {
       if (closed) return this.fail(this.errors.connection("Closed", undefined, "NotExecuted"))
       if (!isStateless && !isInitialize) this.session = session
       this.core.running.add(this)
-      if (resumptionToken === undefined) return this.post
+      if (resumptionToken === undefined) return this.enter
       this.machine.signal("Resume")
       return this.get(false)
     })
+  }
+
+  /** The POST, of a request only once there is room for it. */
+  private get enter(): Step<void> {
+    const { limit } = this.core
+    if (limit === undefined || this.requestId === undefined) return this.post
+    const entered = Effect.map(limit.enter, () => {
+      this.leave = () => limit.leave()
+    })
+    return Effect.flatMap(
+      Effect.raceFirst(entered, this.inbox.untilNews),
+      () => this.inbox.isAborted ? this.fail(this.abortError("NotExecuted")) : this.post
+    )
   }
 
   private tokenProblem(token: string): "MissingToken" | "NotResumable" | undefined {
@@ -263,7 +284,36 @@ export class RequestStream implements Running {
         return Effect.void
       }
       const outcome = isRefusal(response.status) ? "NotExecuted" : "Unknown"
-      return this.fail(this.errors.status("POST", response, body, retryAfter, outcome))
+      const error = this.errors.status("POST", response, body, retryAfter, outcome)
+      const isOverload = response.status === 429 || (response.status === 503 && retryAfter !== undefined)
+      return this.overload !== undefined && isOverload
+        ? this.postAgain(this.overload, error, retryAfter ?? 0)
+        : this.fail(error)
+    })
+  }
+
+  /** The server is overloaded and did nothing: the user's schedule says whether to ask it again, and when. */
+  private postAgain(
+    overload: ScheduleStepper<HttpStatusError>,
+    error: HttpStatusError,
+    retryAfter: number
+  ): Step<void> {
+    const { machine } = this
+    return Effect.flatMap(overload.next(error), (policyDelay) => {
+      if (policyDelay === undefined || retryAfter > this.core.options.maxRetryDelay) return this.fail(error)
+      machine.signal("Busy")
+      const delay = Math.max(policyDelay, retryAfter)
+      this.core.hub.emit(() =>
+        TransportEvent.RequestDelayed({
+          requestId: this.requestId,
+          status: error.status,
+          delay: Duration.millis(delay)
+        })
+      )
+      return Effect.flatMap(
+        Effect.raceFirst(sleep(delay), this.inbox.untilNews),
+        () => this.inbox.isAborted ? this.fail(this.abortError(error.outcome)) : this.post
+      )
     })
   }
 
@@ -363,6 +413,7 @@ export class RequestStream implements Running {
       Effect.flatMap(() => {
         if (this.inbox.isAborted) return this.fail(this.abortError())
         machine.signal("Resume")
+        TransportMetrics.reconnects.unsafeUpdate(1, [])
         return this.get(true)
       })
     )
@@ -386,7 +437,12 @@ export class RequestStream implements Running {
   private onResumed(response: HttpExchange.Response, session: Session): Step<void> {
     const { status } = response
     const meaning = meaningOf("Resume", status, response.headers["content-type"], session.sessionId !== undefined)
-    if (meaning === "Events") return Effect.sync(() => this.readEvents(response))
+    if (meaning === "Events") {
+      return Effect.map(Clock.currentTimeMillis, (now) => {
+        reopened(this.machine, now)
+        this.readEvents(response)
+      })
+    }
     if (meaning === "SessionTerminated") {
       this.session = session
       return Effect.zipRight(this.connection.discard(response), this.sessionGone("Unknown"))
@@ -440,6 +496,7 @@ export class RequestStream implements Running {
     if (this.isOpening && this.session !== undefined) this.core.negotiated(this.session, undefined)
     this.machine.signal("Settle")
     this.core.running.delete(this)
+    this.leave()
     this.connection.span?.end(exit)
   }
 
@@ -471,10 +528,10 @@ export class RequestStream implements Running {
     })
   }
 
-  private abortError(): TransportError {
+  private abortError(outcome: Outcome = "Unknown"): TransportError {
     return this.session?.status === "Terminated"
-      ? this.errors.terminated(this.session, this.session.terminatedBy ?? "Client", "Unknown")
-      : this.errors.connection("Closed", undefined, "Unknown")
+      ? this.errors.terminated(this.session, this.session.terminatedBy ?? "Client", outcome)
+      : this.errors.connection("Closed", undefined, outcome)
   }
 
   /** A body that ended without its answer and cannot be resumed. */

@@ -18,6 +18,7 @@ export class ServerConnection implements EventHandler {
   private wake: (() => void) | undefined
   private onActivity: () => void = () => {}
   private isPaused = false
+  private readonly reader: EventReader
 
   private readonly core: Core
   private readonly log: SharedLog
@@ -29,17 +30,19 @@ export class ServerConnection implements EventHandler {
     this.log = log
     this.machine = machine
     this.response = response
+    this.reader = new EventReader(machine, core.options.maxMessageSize, this)
   }
 
   /** Reads the connection until it is over, one way or the other. */
   readonly run: Effect.Effect<Loss | "TooLarge"> = Effect.suspend(() => {
-    this.response.read(new EventReader(this.machine, this.core.options.maxMessageSize, this))
+    this.response.read(this.reader)
     const { idleTimeout } = this.core.options
     return idleTimeout === undefined ? this.untilOver : Effect.raceFirst(this.untilOver, this.watch(idleTimeout))
   })
 
   close(): void {
     this.response.close()
+    this.reader.stop()
   }
 
   resumeIfRoom(): void {

@@ -15,9 +15,10 @@ import type * as HttpExchange from "../HttpExchange.ts"
 import type * as JsonRpc from "../JsonRpc.ts"
 import type { TransportError } from "../TransportError.ts"
 import * as TransportEvent from "../TransportEvent.ts"
+import * as TransportMetrics from "../TransportMetrics.ts"
 import { annotated, type Core } from "./core.ts"
 import { idleCause } from "./inbox.ts"
-import { type Loss, ReconnectDecider } from "./reconnecting.ts"
+import { type Loss, ReconnectDecider, reopened } from "./reconnecting.ts"
 import { readRefusal } from "./refusal.ts"
 import { getHeaders, isSendableEventId } from "./requestHeaders.ts"
 import { ServerConnection } from "./serverConnection.ts"
@@ -247,7 +248,8 @@ export class ServerStream {
     )
     return Effect.logDebug(`the server's stream was lost; reconnecting in ${millis} ms, attempt ${attempt}`).pipe(
       annotated,
-      Effect.zipRight(sleep(millis))
+      Effect.zipRight(sleep(millis)),
+      Effect.zipRight(Effect.sync(() => TransportMetrics.reconnects.unsafeUpdate(1, [])))
     )
   }
 
@@ -277,6 +279,7 @@ export class ServerStream {
   ): Effect.Effect<Loss, TransportError> {
     return Effect.flatMap(Clock.currentTimeMillis, (openedAt) => {
       const { attempts, lastEventId } = machine
+      reopened(machine, openedAt)
       machine.signal("Body")
       this.core.hub.emit(() =>
         isFirst

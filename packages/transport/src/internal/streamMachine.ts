@@ -6,20 +6,31 @@
  * Specification 2025-11-25, basic/transports: "Sending Messages to the Server" 6, "Resumability and Redelivery".
  */
 
-export type State = "Idle" | "Posting" | "Opening" | "Resuming" | "Reading" | "Deciding" | "Waiting" | "Settled"
+export type State =
+  | "Idle"
+  | "Posting"
+  | "Delaying"
+  | "Opening"
+  | "Resuming"
+  | "Reading"
+  | "Deciding"
+  | "Waiting"
+  | "Settled"
 
 /**
  * - `Post`, `Open`, `Resume`: a POST, a first GET, a GET after a break was begun
  * - `Body`: a head came whose body is to be read
+ * - `Busy`: the server was overloaded and did nothing with the POST, which is to be repeated
  * - `Lost`: the connection ended, or an attempt failed, and the stream may go on
  * - `Retry`: the policy allows a reconnect, after a wait; `GiveUp`: it does not
  * - `Settle`: answered, refused, ended or closed: nothing follows
  */
-export type Signal = "Post" | "Open" | "Resume" | "Body" | "Lost" | "Retry" | "GiveUp" | "Settle"
+export type Signal = "Post" | "Busy" | "Open" | "Resume" | "Body" | "Lost" | "Retry" | "GiveUp" | "Settle"
 
 export const transitions: { readonly [S in State]: { readonly [G in Signal]?: State } } = {
   Idle: { Post: "Posting", Open: "Opening", Resume: "Resuming", Settle: "Settled" },
-  Posting: { Body: "Reading", Settle: "Settled" },
+  Posting: { Body: "Reading", Busy: "Delaying", Settle: "Settled" },
+  Delaying: { Post: "Posting", Settle: "Settled" },
   Opening: { Body: "Reading", Lost: "Deciding", Settle: "Settled" },
   Resuming: { Body: "Reading", Lost: "Deciding", Settle: "Settled" },
   Reading: { Lost: "Deciding", Settle: "Settled" },
@@ -75,6 +86,8 @@ export class LogicalStream {
   hadId = false
   /** Whether any connection of this stream was ever accepted. */
   wasOpen = false
+  /** When the last connection was lost, in milliseconds. */
+  lostAt: number | undefined
 
   // The last ids, the newest last, each with the number of the connection it came on.
   private readonly seen = new Map<string, number>()
@@ -92,6 +105,11 @@ export class LogicalStream {
     this.state = "Idle"
     this.attempts = 0
     this.wasOpen = this.lastEventId !== undefined
+  }
+
+  /** Whether the connection of the moment is not the first. */
+  get isReconnected(): boolean {
+    return this.connection > 1
   }
 
   signal(signal: Signal): void {
