@@ -58,7 +58,7 @@ const nameParameter: { readonly [method: string]: string } = {
 }
 
 /** A value as it can stand in a header: as it is, or in the Base64 form (2026-07-28, "Value Encoding"). */
-export const encodeValue = (value: string): string => {
+const encodeValue = (value: string): string => {
   const isSentinel = value.startsWith("=?base64?") && value.endsWith("?=")
   return isPlainValue(value) && !isSentinel ? value : `=?base64?${base64(new TextEncoder().encode(value))}?=`
 }
@@ -72,7 +72,7 @@ const latin1 = (bytes: Uint8Array): string => {
 }
 
 /** An event id as a header value: UTF-8 (WHATWG HTML 9.2.4), which HTTP clients take as one character per byte. */
-export const encodeEventId = (id: string): string =>
+const encodeEventId = (id: string): string =>
   /^[\x20-\x7e]*$/.test(id) ? id : latin1(new TextEncoder().encode(id))
 
 /** False when an event id has characters that no header can carry, or that would be trimmed off. */
