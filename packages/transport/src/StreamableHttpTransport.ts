@@ -25,6 +25,7 @@ import * as duplexInternal from "./internal/duplex.ts"
 import * as internal from "./internal/transport.ts"
 import type * as JsonRpc from "./JsonRpc.ts"
 import type * as Reconnection from "./Reconnection.ts"
+import type * as ResumptionStore from "./ResumptionStore.ts"
 import type { HttpStatusError, InvalidOptions, TransportError } from "./TransportError.ts"
 import type { TransportEvent } from "./TransportEvent.ts"
 
@@ -133,6 +134,11 @@ export interface Options {
    * running call may need our answer to a request of the server. Default no limit.
    */
   readonly maxConcurrentRequests?: number | undefined
+  /**
+   * Where to keep the session and the cursors of requests under way, so that another process can go on with them: see
+   * {@link ResumptionStore.ResumptionStore}. A session found there is taken up, unless `session` is given. Default none.
+   */
+  readonly resumptionStore?: ResumptionStore.Service | undefined
   /** A server that asks for a longer wait gets no reconnect: `ResumptionError` `RetryTooLong`. Default 5 minutes. */
   readonly maxRetryDelay?: Duration.DurationInput | undefined
   /**

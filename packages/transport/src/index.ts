@@ -22,6 +22,11 @@ export * as Reconnection from "./Reconnection.ts"
 /**
  * @since 0.1.0
  */
+export * as ResumptionStore from "./ResumptionStore.ts"
+
+/**
+ * @since 0.1.0
+ */
 export * as StreamableHttpTransport from "./StreamableHttpTransport.ts"
 
 /**

@@ -13,7 +13,9 @@ import type * as TransportError from "../TransportError.ts"
 import * as TransportEvent from "../TransportEvent.ts"
 import { EventHub } from "./eventHub.ts"
 import { ExchangeError } from "./exchangeErrors.ts"
+import { Ledger } from "./ledger.ts"
 import { Lingering } from "./lingering.ts"
+import { annotated } from "./logging.ts"
 import { MessageErrors } from "./messageErrors.ts"
 import type { ResolvedOptions } from "./options.ts"
 import { readRefusal } from "./refusal.ts"
@@ -42,6 +44,7 @@ export class Core {
   readonly lingering: Lingering
   readonly errors: MessageErrors
   readonly limit: RequestLimit | undefined
+  readonly ledger: Ledger | undefined
   /** Everything that waits for the server right now. */
   readonly running = new Set<Session.Running>()
   session: Session.Session
@@ -61,10 +64,26 @@ export class Core {
     this.errors = new MessageErrors(this.secrets)
     const { maxConcurrentRequests } = options
     this.limit = Number.isFinite(maxConcurrentRequests) ? new RequestLimit(maxConcurrentRequests) : undefined
-    this.session = options.session === undefined
-      ? Session.idle()
-      : Session.adopted(options.session.sessionId, options.session.protocolVersion)
-    if (options.session !== undefined) this.secrets.addSessionId(options.session.sessionId)
+    this.ledger = options.resumptionStore === undefined ? undefined : new Ledger(options.resumptionStore)
+    this.session = Session.idle()
+    if (options.session !== undefined) this.adopt(options.session.sessionId, options.session.protocolVersion)
+  }
+
+  /** Takes up the session that an earlier process left in the resumption store. */
+  readonly recover: Effect.Effect<void> = Effect.suspend(() => {
+    const { ledger } = this
+    if (ledger === undefined || this.session.status !== "Idle") return Effect.void
+    return Effect.map(ledger.load, (found) => {
+      if (Option.isNone(found)) return
+      const { protocolVersion, sessionId } = found.value
+      ledger.recover(found.value, this.adopt(Redacted.value(sessionId), protocolVersion))
+    })
+  })
+
+  private adopt(sessionId: string, protocolVersion: string): Session.Session {
+    this.secrets.addSessionId(sessionId)
+    this.session = Session.adopted(sessionId, protocolVersion)
+    return this.session
   }
 
   /** Opens an exchange. Redirects are followed within the origin, method and body kept: 307 and 308 only. */
@@ -105,14 +124,17 @@ export class Core {
   }
 
   /** `initialize` was answered. */
-  negotiated(session: Session.Session, protocolVersion: string | undefined): void {
-    session.protocolVersion = protocolVersion
-    this.hub.emit(() =>
-      TransportEvent.SessionStarted({
-        sessionId: redactedId(session),
-        protocolVersion: Option.fromNullable(protocolVersion)
-      })
-    )
+  negotiated(session: Session.Session, protocolVersion: string | undefined): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      session.protocolVersion = protocolVersion
+      this.hub.emit(() =>
+        TransportEvent.SessionStarted({
+          sessionId: redactedId(session),
+          protocolVersion: Option.fromNullable(protocolVersion)
+        })
+      )
+      return this.ledger === undefined ? Effect.void : this.ledger.opened(session)
+    })
   }
 
   /** The server accepted `notifications/initialized`. */
@@ -182,6 +204,14 @@ export class Core {
     return Effect.flatMap(this.forkDelete(session), Fiber.join)
   })
 
+  // The store has as long as the server.
+  private readonly flush: Effect.Effect<void> = Effect.suspend(() =>
+    this.ledger === undefined ? Effect.void : Effect.raceFirst(
+      Effect.interruptible(this.ledger.flush),
+      Effect.interruptible(sleep(this.options.terminateTimeout))
+    )
+  )
+
   /** The finalizer of the scope: nothing is sent after it. */
   readonly close = (stopServerStream: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -223,6 +253,3 @@ const redirectTarget = (response: HttpExchange.Response, from: URL): URL | undef
     return undefined
   }
 }
-
-/** What library logs are annotated with. */
-export const annotated = Effect.annotateLogs({ package: "@effect-mcp/transport", module: "StreamableHttpTransport" })

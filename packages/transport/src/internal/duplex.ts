@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as JsonRpc from "../JsonRpc.ts"
 import type * as StreamableHttpTransport from "../StreamableHttpTransport.ts"
 import type { TransportError } from "../TransportError.ts"
-import { annotated } from "./core.ts"
+import { annotated } from "./logging.ts"
 
 const lead = 16
 

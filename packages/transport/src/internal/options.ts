@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Reconnection from "../Reconnection.ts"
+import type * as ResumptionStore from "../ResumptionStore.ts"
 import type * as StreamableHttpTransport from "../StreamableHttpTransport.ts"
 import { type HttpStatusError, InvalidOptions } from "../TransportError.ts"
 import { invalidHeader, isPlainValue, isSessionId, ownHeaders } from "./requestHeaders.ts"
@@ -23,6 +24,7 @@ export interface ResolvedOptions {
   readonly maxRetryDelay: number
   readonly overload: Schedule.Schedule<unknown, HttpStatusError> | undefined
   readonly maxConcurrentRequests: number
+  readonly resumptionStore: ResumptionStore.Service | undefined
   readonly idleTimeout: number | undefined
   readonly maxMessageSize: number
   readonly receiveBufferSize: number
@@ -47,6 +49,7 @@ export const resolve = (
         options.maxConcurrentRequests,
         Number.POSITIVE_INFINITY
       ),
+      resumptionStore: options.resumptionStore,
       maxRetryDelay: yield* duration("maxRetryDelay", options.maxRetryDelay, 300_000),
       idleTimeout: Number.isFinite(idleTimeout) ? idleTimeout : undefined,
       maxMessageSize: yield* count("maxMessageSize", options.maxMessageSize, 16 * 1024 * 1024),

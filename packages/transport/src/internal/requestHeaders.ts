@@ -72,8 +72,7 @@ const latin1 = (bytes: Uint8Array): string => {
 }
 
 /** An event id as a header value: UTF-8 (WHATWG HTML 9.2.4), which HTTP clients take as one character per byte. */
-const encodeEventId = (id: string): string =>
-  /^[\x20-\x7e]*$/.test(id) ? id : latin1(new TextEncoder().encode(id))
+const encodeEventId = (id: string): string => /^[\x20-\x7e]*$/.test(id) ? id : latin1(new TextEncoder().encode(id))
 
 /** False when an event id has characters that no header can carry, or that would be trimmed off. */
 export const isSendableEventId = (id: string): boolean => headerValue.test(encodeEventId(id)) && id.trim() === id

@@ -16,9 +16,10 @@ import type { HttpStatusError, Outcome, TransportError } from "../TransportError
 import * as TransportEvent from "../TransportEvent.ts"
 import * as TransportMetrics from "../TransportMetrics.ts"
 import type { Body } from "./body.ts"
-import { annotated, type Core } from "./core.ts"
+import type { Core } from "./core.ts"
 import { ContentEncodingError } from "./exchangeErrors.ts"
 import { idleCause, Inbox } from "./inbox.ts"
+import { annotated } from "./logging.ts"
 import { MessageErrors } from "./messageErrors.ts"
 import { type Loss, ReconnectDecider, reopened } from "./reconnecting.ts"
 import { errorIn } from "./refusal.ts"
@@ -61,6 +62,7 @@ export class RequestStream implements Running {
   private readonly connection: RequestConnection
   /** The token of the message handed over last. */
   private announce: string | undefined
+  private readonly announces: boolean
   private isSettled = false
   /** Between the head of the answer to `initialize` and its body. */
   private isOpening = false
@@ -82,11 +84,13 @@ export class RequestStream implements Running {
     this.decider = new ReconnectDecider(core.options.reconnect, core.options.maxRetryDelay)
     this.overload = core.options.overload === undefined ? undefined : new ScheduleStepper(core.options.overload)
     this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
+    this.announces = isRequest && !outgoing.isStateless &&
+      (outgoing.onResumptionToken !== undefined || core.ledger !== undefined)
     this.inbox = new Inbox(
       {
         requestId: this.requestId,
         collect: outgoing.collect,
-        announce: outgoing.onResumptionToken !== undefined && !outgoing.isStateless,
+        announce: this.announces,
         claimsAnyAnswer: resumptionToken !== undefined
       },
       this.errors,
@@ -102,33 +106,31 @@ export class RequestStream implements Running {
 
   /** Whether nothing can follow what was pulled: saves the last pull. */
   get isDrained(): boolean {
-    return this.isSettled && this.inbox.items.length === 0 && this.announce === undefined
+    return this.isSettled && this.inbox.items.length === 0 && this.announce === undefined &&
+      this.core.ledger === undefined
   }
 
   /** Ends it at once, whatever its state: its connection is closed, no reconnect follows. */
   close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.sync(() => {
-      if (this.isSettled) return
+    return Effect.suspend(() => {
+      if (this.isSettled) return Effect.void
       this.connection.close()
       this.settle(exit)
+      return this.opened
     })
   }
 
   private step(): Step<Messages> {
-    const { inbox, outgoing } = this
+    const { inbox } = this
     if (inbox.notes.length > 0) {
       const notes = inbox.notes
       inbox.notes = []
       return Effect.zipRight(Effect.all(notes, { discard: true }).pipe(annotated), this.pull)
     }
-    if (this.announce !== undefined && outgoing.onResumptionToken !== undefined) {
-      const token = this.announce
-      this.announce = undefined
-      return Effect.zipRight(outgoing.onResumptionToken(token), this.pull)
-    }
+    if (this.announce !== undefined) return Effect.zipRight(this.announced(this.announce), this.pull)
     if (inbox.answer !== undefined && !this.isSettled) return Effect.zipRight(this.finish(inbox.answer), this.pull)
     if (inbox.items.length > 0) return this.deliver()
-    if (this.isSettled) return Effect.succeed(undefined)
+    if (this.isSettled) return Effect.as(this.forgotten, undefined)
     if (this.machine.state === "Idle") return Effect.zipRight(this.begin, this.pull)
     if (inbox.isAborted) return this.fail(this.abortError())
     if (inbox.isTooLarge) return this.fail(this.errors.tooLarge(this.core.options.maxMessageSize, "Unknown"))
@@ -137,15 +139,31 @@ export class RequestStream implements Running {
     return Effect.zipRight(this.untilNews, this.pull)
   }
 
-  // With a callback every message goes out alone, so that its token is announced before the next one.
+  // Where tokens are announced every message goes out alone, so that its token is announced before the next one.
   private deliver(): Step<Messages> {
-    if (this.outgoing.onResumptionToken === undefined) {
+    if (!this.announces) {
       const messages = this.inbox.takeMessages()
       return messages.length > 0 ? Effect.succeed(messages) : this.pull
     }
     const item = this.inbox.items.shift()
     this.announce = item?.token
     return item?.message === undefined ? this.pull : Effect.succeed([item.message])
+  }
+
+  /** The message before the token was taken: from now on the stream can be resumed after it. */
+  private announced(token: string): Effect.Effect<void> {
+    const { message, onResumptionToken } = this.outgoing
+    const { ledger } = this.core
+    this.announce = undefined
+    const kept = ledger === undefined || !JsonRpc.isRequest(message)
+      ? Effect.void
+      : ledger.taken(this, message, token)
+    return onResumptionToken === undefined ? kept : Effect.zipRight(onResumptionToken(token), kept)
+  }
+
+  /** The answer was taken: there is nothing to resume any more. */
+  private get forgotten(): Effect.Effect<void> {
+    return this.core.ledger === undefined ? Effect.void : this.core.ledger.settled(this)
   }
 
   private get untilNews(): Effect.Effect<void> {
@@ -486,14 +504,17 @@ export class RequestStream implements Running {
       : Effect.void
     const started = this.session === undefined ? this.core.startSession(undefined) : Effect.succeed(this.session)
     this.isOpening = false
-    return Effect.zipRight(warning, Effect.map(started, (session) => this.core.negotiated(session, version)))
+    return Effect.zipRight(warning, Effect.flatMap(started, (session) => this.core.negotiated(session, version)))
+  }
+
+  /** A session that was opened without an answer to tell its version is open all the same. */
+  private get opened(): Effect.Effect<void> {
+    return this.isOpening && this.session !== undefined ? this.core.negotiated(this.session, undefined) : Effect.void
   }
 
   private settle(exit: Exit.Exit<unknown, unknown>): void {
     if (this.isSettled) return
     this.isSettled = true
-    // A session that was opened without an answer to tell its version is open all the same.
-    if (this.isOpening && this.session !== undefined) this.core.negotiated(this.session, undefined)
     this.machine.signal("Settle")
     this.core.running.delete(this)
     this.leave()
@@ -504,7 +525,7 @@ export class RequestStream implements Running {
     return Effect.suspend(() => {
       this.connection.close()
       this.settle(Exit.fail(error))
-      return Effect.fail(error)
+      return Effect.zipRight(Effect.zipRight(this.opened, this.forgotten), Effect.fail(error))
     })
   }
 

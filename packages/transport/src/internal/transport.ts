@@ -38,6 +38,7 @@ export const make = (
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     const core = new Core(yield* resolve(options), exchange, scope)
+    yield* core.recover
     const serverStream = new ServerStream(core)
     yield* Effect.addFinalizer(() => core.close(serverStream.stop))
     const service: StreamableHttpTransport.Service = {
@@ -99,13 +100,14 @@ const prepare = (
     return refuse(core.secrets.redact(`the message is no JSON: ${error instanceof Error ? error.message : error}`))
   }
   const isStateless = statelessVersion(message) !== undefined
+  const canResume = requestId !== undefined && !isStateless && !isInitialize(message)
   return {
     message,
     body,
     isStateless,
     isInitialize: !isStateless && isInitialize(message),
     headers: options?.headers === undefined ? undefined : ownHeaders(options.headers),
-    resumptionToken: options?.resumptionToken,
+    resumptionToken: options?.resumptionToken ?? (canResume ? core.ledger?.take(body) : undefined),
     onResumptionToken: options?.onResumptionToken,
     collect
   }

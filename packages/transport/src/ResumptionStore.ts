@@ -1,0 +1,173 @@
+/**
+ * Where a transport keeps what another process needs to go on: the session, and the cursors of requests under way.
+ *
+ * Give one as `Options.resumptionStore`. When the transport is made it takes up the session it finds there, and a request
+ * equal to one that was under way (same id, method and params) is resumed instead of POSTed: run the same program again,
+ * and calls begun by a process that was killed are finished by the next.
+ *
+ * Written after delivery, in the background: after a crash the last messages may come again, and none is lost. A store that
+ * fails is logged and never fails a send. The snapshot holds the session id, which is a credential: protect it.
+ *
+ * @since 0.1.0
+ */
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as JsonRpc from "./JsonRpc.ts"
+
+/**
+ * What is kept, as plain JSON.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Snapshot = Schema.Struct({
+  version: Schema.Literal(1),
+  sessionId: Schema.Redacted(Schema.String),
+  protocolVersion: Schema.String,
+  /** Requests without an answer yet, and where each can be resumed. */
+  requests: Schema.Array(Schema.Struct({ request: JsonRpc.Request, resumptionToken: Schema.String }))
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Snapshot = Schema.Schema.Type<typeof Snapshot>
+
+/**
+ * A snapshot could not be read or written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ResumptionStoreError extends Schema.TaggedError<ResumptionStoreError>(
+  "@effect-mcp/transport/ResumptionStoreError"
+)("ResumptionStoreError", { method: Schema.Literal("load", "save", "clear", "open"), cause: Schema.Defect }) {
+  /**
+   * @since 0.1.0
+   */
+  override get message(): string {
+    return `the resumption store failed to ${this.method}`
+  }
+}
+
+/**
+ * A place for one snapshot. It has one owner at a time: one transport in one process.
+ *
+ * @example
+ * ```ts
+ * import { ResumptionStore, StreamableHttpTransport } from "@effect-mcp/transport"
+ * import { FetchHttpClient, KeyValueStore } from "@effect/platform"
+ * import { Effect, Layer } from "effect"
+ *
+ * const Live = Layer.unwrapEffect(
+ *   Effect.map(ResumptionStore.ResumptionStore, (resumptionStore) =>
+ *     StreamableHttpTransport.layer({ url: "http://127.0.0.1:3000/mcp", resumptionStore, terminateOnClose: false }))
+ * ).pipe(
+ *   Layer.provide([FetchHttpClient.layer, ResumptionStore.layerKeyValueStore({ key: "reports" })]),
+ *   Layer.provide(KeyValueStore.layerMemory)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class ResumptionStore extends Context.Tag("@effect-mcp/transport/ResumptionStore")<ResumptionStore, {
+  readonly load: Effect.Effect<Option.Option<Snapshot>, ResumptionStoreError>
+  readonly save: (snapshot: Snapshot) => Effect.Effect<void, ResumptionStoreError>
+  readonly clear: Effect.Effect<void, ResumptionStoreError>
+}>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Service = Context.Tag.Service<typeof ResumptionStore>
+
+/**
+ * Keeps the snapshot in this process: for tests, and to carry a session over from one transport to the next.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeMemory: Effect.Effect<Service> = Effect.sync(() => {
+  let kept = Option.none<Snapshot>()
+  return {
+    load: Effect.sync(() => kept),
+    save: (snapshot) =>
+      Effect.sync(() => {
+        kept = Option.some(snapshot)
+      }),
+    clear: Effect.sync(() => {
+      kept = Option.none()
+    })
+  }
+})
+
+/**
+ * {@link makeMemory} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<ResumptionStore> = Layer.effect(ResumptionStore, makeMemory)
+
+// Which keys of which stores are owned by somebody in this process.
+const owned = new WeakMap<KeyValueStore.KeyValueStore, Set<string>>()
+
+/**
+ * Keeps the snapshot under a key of a `KeyValueStore`: files with `layerFileSystem`, the browser with
+ * `layerStorage`. Fails with `ResumptionStoreError` when the key is owned by somebody else in this process; across processes
+ * that is yours to see to.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeKeyValueStore = (options: {
+  readonly key: string
+}): Effect.Effect<Service, ResumptionStoreError, KeyValueStore.KeyValueStore | Scope.Scope> =>
+  Effect.gen(function*() {
+    const store = yield* KeyValueStore.KeyValueStore
+    yield* own(store, options.key)
+    const snapshots = store.forSchema(Schema.parseJson(Snapshot))
+    const failedTo = (method: ResumptionStoreError["method"]) =>
+      Effect.mapError((cause: unknown) => new ResumptionStoreError({ method, cause }))
+    return {
+      load: snapshots.get(options.key).pipe(failedTo("load")),
+      save: (snapshot) => snapshots.set(options.key, snapshot).pipe(failedTo("save")),
+      clear: snapshots.remove(options.key).pipe(failedTo("clear"))
+    }
+  })
+
+/**
+ * {@link makeKeyValueStore} as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerKeyValueStore = (options: {
+  readonly key: string
+}): Layer.Layer<ResumptionStore, ResumptionStoreError, KeyValueStore.KeyValueStore> =>
+  Layer.scoped(ResumptionStore, makeKeyValueStore(options))
+
+const own = (
+  store: KeyValueStore.KeyValueStore,
+  key: string
+): Effect.Effect<void, ResumptionStoreError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      const keys = owned.get(store) ?? new Set<string>()
+      owned.set(store, keys)
+      if (keys.has(key)) {
+        return new ResumptionStoreError({ method: "open", cause: new Error(`the key ${key} has an owner already`) })
+      }
+      keys.add(key)
+      return Effect.void
+    }),
+    () => Effect.sync(() => owned.get(store)?.delete(key))
+  )
