@@ -12,19 +12,23 @@ export class RequestLimit {
     this.free = limit
   }
 
-  /** Waits for a place, first come, first served. */
-  readonly enter: Effect.Effect<void> = Effect.async((resume) => {
-    if (this.free > 0) {
-      this.free--
-      return resume(Effect.void)
-    }
-    const admit = (): void => resume(Effect.void)
-    this.waiting.add(admit)
-    return Effect.sync(() => {
-      // Interrupted after it was admitted: the place goes to the next.
-      if (!this.waiting.delete(admit)) this.leave()
+  /** Waits for a place, first come, first served. `onEnter` is called the moment it is given. */
+  enter(onEnter: () => void): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      const admit = (): void => {
+        onEnter()
+        resume(Effect.void)
+      }
+      if (this.free > 0) {
+        this.free--
+        return admit()
+      }
+      this.waiting.add(admit)
+      return Effect.sync(() => {
+        this.waiting.delete(admit)
+      })
     })
-  })
+  }
 
   leave(): void {
     for (const admit of this.waiting) {

@@ -16,7 +16,8 @@ import { type InvalidOptions, ProtocolError, type TransportError } from "../Tran
 import { Core } from "./core.ts"
 import { resolve } from "./options.ts"
 import { invalidHeader, isInitialize, ownHeaders, statelessVersion } from "./requestHeaders.ts"
-import { type Outgoing, RequestStream } from "./requestStream.ts"
+import type { Outgoing } from "./requestState.ts"
+import { RequestStream } from "./requestStream.ts"
 import { ServerStream } from "./serverStream.ts"
 import type { Session } from "./session.ts"
 

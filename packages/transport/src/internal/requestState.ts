@@ -1,0 +1,175 @@
+/**
+ * What there is to know about one send while it runs, and the ways it can end.
+ */
+import type * as Headers from "@effect/platform/Headers"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as HttpExchange from "../HttpExchange.ts"
+import * as JsonRpc from "../JsonRpc.ts"
+import type { HttpStatusError, Outcome, ProtocolError, TransportError } from "../TransportError.ts"
+import * as TransportEvent from "../TransportEvent.ts"
+import type { Core } from "./core.ts"
+import { ContentEncodingError } from "./exchangeErrors.ts"
+import { Inbox } from "./inbox.ts"
+import { MessageErrors } from "./messageErrors.ts"
+import { ReconnectDecider } from "./reconnecting.ts"
+import { RequestConnection } from "./requestConnection.ts"
+import { ScheduleStepper } from "./scheduleStepper.ts"
+import type { Running, Session } from "./session.ts"
+import { LogicalStream } from "./streamMachine.ts"
+
+export interface Outgoing {
+  readonly message: JsonRpc.Message
+  /** The message as JSON. */
+  readonly body: string
+  /** A stateless message (2026-07-28) knows no session and no resumption. */
+  readonly isStateless: boolean
+  readonly isInitialize: boolean
+  readonly headers: Headers.Headers | undefined
+  readonly resumptionToken: string | undefined
+  readonly onResumptionToken: ((token: string) => Effect.Effect<void>) | undefined
+  /** False: only the answer is wanted. */
+  readonly collect: boolean
+}
+
+/** One step of a send. */
+export type Step<A> = Effect.Effect<A, TransportError>
+
+export class RequestState implements Running {
+  session: Session | undefined
+
+  readonly requestId: JsonRpc.RequestId | undefined
+  readonly name: TransportEvent.StreamName
+  readonly machine: LogicalStream
+  readonly decider: ReconnectDecider
+  readonly overload: ScheduleStepper<HttpStatusError> | undefined
+  readonly errors: MessageErrors
+  readonly inbox: Inbox
+  readonly connection: RequestConnection
+  readonly announces: boolean
+  isSettled = false
+  /** Between the head of the answer to `initialize` and its body. */
+  isOpening = false
+
+  /** Gives the place among the concurrent requests back. */
+  leave = (): void => {}
+
+  readonly core: Core
+  readonly outgoing: Outgoing
+
+  constructor(core: Core, outgoing: Outgoing) {
+    this.core = core
+    this.outgoing = outgoing
+    const { message, resumptionToken } = outgoing
+    const isRequest = JsonRpc.isRequest(message)
+    this.requestId = isRequest ? message.id : undefined
+    this.name = isRequest ? { _tag: "Request", id: message.id, method: message.method } : { _tag: "Server" }
+    this.machine = new LogicalStream("Request", resumptionToken)
+    this.decider = new ReconnectDecider(core.options.reconnect, core.options.maxRetryDelay)
+    this.overload = core.options.overload === undefined ? undefined : new ScheduleStepper(core.options.overload)
+    this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
+    this.announces = isRequest && !outgoing.isStateless &&
+      (outgoing.onResumptionToken !== undefined || core.ledger !== undefined)
+    this.inbox = new Inbox(
+      {
+        requestId: this.requestId,
+        collect: outgoing.collect,
+        announce: this.announces,
+        claimsAnyAnswer: resumptionToken !== undefined
+      },
+      this.errors,
+      () => this.connection.bodyOver()
+    )
+    this.connection = new RequestConnection(core, this.inbox, this.machine, message)
+  }
+
+  get untilNews(): Effect.Effect<void> {
+    const { idleTimeout } = this.core.options
+    return idleTimeout === undefined ? this.inbox.untilNews : this.inbox.untilNewsOrIdle(idleTimeout)
+  }
+
+  abort(): void {
+    if (this.isSettled || this.inbox.answer !== undefined) return
+    this.inbox.abort()
+    this.connection.close()
+  }
+
+  readEvents(response: HttpExchange.Response): void {
+    const { attempts, lastEventId, wasOpen } = this.machine
+    const stream = this.name
+    this.machine.signal("Body")
+    this.core.hub.emit(() =>
+      wasOpen || attempts > 0
+        ? TransportEvent.StreamResumed({ stream, lastEventId, attempt: attempts })
+        : TransportEvent.StreamOpened({ stream, lastEventId })
+    )
+    this.connection.readEvents(response)
+  }
+
+  /** A session that was opened without an answer to tell its version is open all the same. */
+  get opened(): Effect.Effect<void> {
+    return this.isOpening && this.session !== undefined ? this.core.negotiated(this.session, undefined) : Effect.void
+  }
+
+  /** The answer was taken: there is nothing to resume any more. */
+  get forgotten(): Effect.Effect<void> {
+    return this.core.ledger === undefined ? Effect.void : this.core.ledger.settled(this)
+  }
+
+  settle(exit: Exit.Exit<unknown, unknown>): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    this.machine.signal("Settle")
+    this.core.running.delete(this)
+    this.leave()
+    this.connection.span?.end(exit)
+  }
+
+  fail(error: TransportError): Step<never> {
+    return Effect.suspend(() => {
+      this.connection.close()
+      this.settle(Exit.fail(error))
+      return Effect.zipRight(Effect.zipRight(this.opened, this.forgotten), Effect.fail(error))
+    })
+  }
+
+  failProtocol(
+    reason: "NoResponse" | "UnexpectedContentType" | "ContentEncoding" | "InvalidSessionId" | JsonRpc.DecodeFailure,
+    description: string,
+    came?: string
+  ): Step<never> {
+    return Effect.suspend(() => this.fail(this.errors.protocol(reason, description, came, "Unknown")))
+  }
+
+  giveUp(error: TransportError): Step<never> {
+    this.core.hub.emit(() => TransportEvent.StreamGaveUp({ stream: this.name, error }))
+    return this.fail(error)
+  }
+
+  sessionGone(outcome: Outcome): Step<never> {
+    return Effect.suspend(() => {
+      if (this.session !== undefined) this.core.endSession(this.session, "Server")
+      return this.fail(this.errors.terminated(this.session, "Server", outcome))
+    })
+  }
+
+  abortError(outcome: Outcome = "Unknown"): TransportError {
+    return this.session?.status === "Terminated"
+      ? this.errors.terminated(this.session, this.session.terminatedBy ?? "Client", outcome)
+      : this.errors.connection("Closed", undefined, outcome)
+  }
+
+  /** A body that ended without its answer and cannot be resumed. */
+  brokenError(cause: unknown): TransportError {
+    if (cause instanceof ContentEncodingError) {
+      return this.errors.protocol("ContentEncoding", cause.message, undefined, "Unknown")
+    }
+    if (this.inbox.badData !== undefined) return this.inbox.badData
+    if (this.machine.lastEventId !== undefined && !this.outgoing.isStateless) {
+      return this.errors.resumption("NotResumable", this.machine, { cause }, "Unknown")
+    }
+    return cause === undefined
+      ? this.errors.protocol("NoResponse", "the stream ended without the answer", undefined, "Unknown")
+      : this.errors.connection("Body", cause, "Unknown")
+  }
+}
