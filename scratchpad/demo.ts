@@ -78,12 +78,12 @@ const session = (call: Call | undefined) =>
 
     yield* timeline.title("List the tools")
     const names = toolNames((yield* request(transport, JsonRpc.request(2, "tools/list"))).result)
-    yield* Console.log(`           ${names.join(", ")}`)
+    yield* Console.log(names.map((name) => `           ${name}`).join("\n"))
     if (call === undefined) {
       yield* Console.log("\nCall one of them with --tool NAME --args JSON.")
     } else {
       if (!names.includes(call.tool)) {
-        return yield* new DemoFailed({ message: `the server has no tool ${call.tool}; it has: ${names.join(", ")}` })
+        return yield* new DemoFailed({ message: `the server has no tool ${call.tool}, only those listed above` })
       }
       yield* timeline.title(`Call ${call.tool}`)
       const { notifications, result } = yield* request(
@@ -98,8 +98,10 @@ const session = (call: Call | undefined) =>
       yield* Console.log(JSON.stringify(result, null, 2))
       if (isToolError(result)) return yield* new DemoFailed({ message: `the tool ${call.tool} reported an error` })
     }
-    yield* timeline.title("Close the scope")
-  }).pipe(Effect.scoped)
+  }).pipe(
+    Effect.scoped,
+    Effect.ensuring(Effect.flatMap(Timeline.Timeline, (timeline) => timeline.title("Close the scope")))
+  )
 
 const connectTo = (url: string, headers: Arguments["headers"], call: Call | undefined) =>
   session(call).pipe(
@@ -116,6 +118,14 @@ const embedded = Effect.gen(function*() {
   )
 }).pipe(Effect.scoped)
 
+/** One line, whatever the server sent, and what to look at. */
+const explain = (
+  error: { readonly _tag: string; readonly message: string; readonly status?: number | undefined }
+): string => {
+  const line = error.message.replaceAll(/\s+/g, " ")
+  return error.status === 404 ? `${line}\nIs this the MCP endpoint? It often ends in /mcp.` : line
+}
+
 const main = Effect.gen(function*() {
   const args = yield* parse(process.argv.slice(2))
   if (args.help) return yield* Console.log(usage)
@@ -127,7 +137,7 @@ const main = Effect.gen(function*() {
   return yield* connectTo(args.url, args.headers, call)
 }).pipe(
   Effect.provide(Timeline.layer),
-  Effect.tapError((error) => Console.error(`\nFailed: ${error.message}`)),
+  Effect.tapError((error) => Console.error(`\nFailed: ${explain(error)}`)),
   Effect.tapErrorTag("UsageError", () => Console.error(`\n${usage}`))
 )
 

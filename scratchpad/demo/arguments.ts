@@ -37,6 +37,9 @@ export const parse = (argv: ReadonlyArray<string>): Effect.Effect<Arguments, Usa
         }),
       catch: (error) => new UsageError({ message: error instanceof Error ? error.message : String(error) })
     })
+    if (values.args !== undefined && values.tool === undefined) {
+      return yield* new UsageError({ message: "--args needs --tool" })
+    }
     return {
       url: values.url,
       headers: yield* parseHeaders(values.header ?? []),

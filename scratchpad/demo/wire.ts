@@ -31,12 +31,12 @@ export const watch = (transport: StreamableHttpTransport.Service) =>
       switch (event._tag) {
         case "StreamBroken": {
           const how = event.cause === undefined ? "the server closed the stream" : "the connection broke"
-          return timeline.line("lost", `${how} before the answer came; last event seen: ${event.lastEventId ?? "none"}`)
+          return timeline.line("lost", `${how} before the answer came; last event: ${event.lastEventId ?? "none"}`)
         }
         case "StreamWaiting":
           return timeline.line("note", `reconnecting in ${Duration.format(event.delay)}, attempt ${event.attempt}`)
         case "StreamResumed":
-          return timeline.line("note", `resumed after event ${event.lastEventId ?? "none"}`)
+          return timeline.line("note", `resumed after ${event.lastEventId ?? "no event"}`)
         case "StreamGaveUp":
           return timeline.line("lost", `gave up: ${event.error.message}`)
         case "SessionStarted":

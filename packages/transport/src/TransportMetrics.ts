@@ -9,7 +9,7 @@ import type * as MetricKeyType from "effect/MetricKeyType"
 import type * as MetricState from "effect/MetricState"
 
 /**
- * Reconnects begun: GETs sent to resume or reopen a stream.
+ * Reconnects begun: GETs sent because a stream was lost. The GET of an explicit resumption is none.
  *
  * @example
  * ```ts

@@ -97,7 +97,10 @@ export class LogicalStream {
 
   constructor(kind: "Request" | "Server", token?: string | undefined) {
     this.kind = kind
-    if (token !== undefined) this.take(token)
+    if (token === undefined) return
+    // The connection the token came on was another process's.
+    this.take(token)
+    this.connection = 1
   }
 
   /** Starts over where it was left: what was never open, or has no cursor, is opened as if for the first time. */
