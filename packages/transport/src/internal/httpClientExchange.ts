@@ -86,6 +86,7 @@ class Exchange implements HttpExchange.Response {
   private sink: HttpExchange.Sink | undefined
   private paused = false
   private isClosed = false
+  private isComplete = false
   private settledHead: Exit.Exit<HttpExchange.Response, ExchangeError> | undefined
   private onHead: ((exit: Exit.Exit<HttpExchange.Response, ExchangeError>) => void) | undefined
   private wake: (() => void) | undefined
@@ -120,7 +121,7 @@ class Exchange implements HttpExchange.Response {
   run(
     execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>
   ): Effect.Effect<void> {
-    return Effect.scopedWith((scope) =>
+    return Effect.flatMap(Scope.make(), (scope) =>
       execute.pipe(
         Effect.catchTag("ResponseError", recoverStatus),
         Effect.provideService(Scope.Scope, scope),
@@ -130,11 +131,12 @@ class Exchange implements HttpExchange.Response {
             this.status = response.status
             this.headers = response.headers
             this.settle(Exit.succeed(this))
-            return this.pump(response.stream, scope)
+            return Effect.scopedWith((bodyScope) => this.pump(response.stream, bodyScope))
           }
-        })
-      )
-    )
+        }),
+        // Closing the client's scope aborts the request. One that is complete needs no abort, which is not cheap.
+        Effect.onExit((exit) => this.isComplete ? Effect.void : Scope.close(scope, exit))
+      ))
   }
 
   private settle(exit: Exit.Exit<HttpExchange.Response, ExchangeError>): void {
@@ -169,8 +171,12 @@ class Exchange implements HttpExchange.Response {
           while: () => !ended && !this.isClosed,
           body: () => this.paused ? Effect.zipRight(this.ready, pull) : pull,
           step: (element) => {
-            if (Either.isLeft(element)) ended = true
-            else push(element.right)
+            if (Either.isLeft(element)) {
+              ended = true
+              this.isComplete = true
+            } else {
+              push(element.right)
+            }
           }
         })
       }),
