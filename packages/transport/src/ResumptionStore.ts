@@ -134,11 +134,15 @@ export const makeKeyValueStore = (options: {
   Effect.gen(function*() {
     const store = yield* KeyValueStore.KeyValueStore
     yield* own(store, options.key)
-    const snapshots = store.forSchema(Schema.parseJson(Snapshot))
+    const snapshots = store.forSchema(Snapshot)
     const failedTo = (method: ResumptionStoreError["method"]) =>
       Effect.mapError((cause: unknown) => new ResumptionStoreError({ method, cause }))
     return {
-      load: snapshots.get(options.key).pipe(failedTo("load")),
+      load: snapshots.get(options.key).pipe(
+        // A parse error quotes what it read, and that holds the session id.
+        Effect.catchTag("ParseError", () => Effect.fail(new Error("what is kept is no snapshot of this version"))),
+        failedTo("load")
+      ),
       save: (snapshot) => snapshots.set(options.key, snapshot).pipe(failedTo("save")),
       clear: snapshots.remove(options.key).pipe(failedTo("clear"))
     }

@@ -126,7 +126,8 @@ export interface Options {
   readonly reconnect?: Reconnection.Policy | undefined
   /**
    * Whether, and when, to repeat a POST that the server was too busy for: status 429, or 503 with `Retry-After`, which is
-   * the least wait. It was not executed, so repeating is safe. Default none: the `HttpStatusError` is yours.
+   * the least wait. A 429 was not executed; a 503 may have been, so it is your decision. The request keeps its place
+   * among `maxConcurrentRequests` while it waits. Default none: the `HttpStatusError` is yours.
    */
   readonly overload?: Schedule.Schedule<unknown, HttpStatusError> | undefined
   /**

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as HttpExchange from "../HttpExchange.ts"
+import { race } from "./race.ts"
 import { sleep } from "./sleep.ts"
 
 export type Body =
@@ -83,7 +84,7 @@ export const readText = (response: HttpExchange.Response, limit: number, millis:
       collector = new BodyCollector(response, limit, () => resume(Effect.void))
       collector.start()
     })
-    return Effect.raceFirst(Effect.interruptible(whole), Effect.interruptible(sleep(millis))).pipe(
+    return race(whole, sleep(millis)).pipe(
       Effect.ensuring(Effect.sync(() => response.close())),
       Effect.map(() => collector?.text ?? "")
     )

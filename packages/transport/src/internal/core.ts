@@ -18,6 +18,7 @@ import { Lingering } from "./lingering.ts"
 import { annotated } from "./logging.ts"
 import { MessageErrors } from "./messageErrors.ts"
 import type { ResolvedOptions } from "./options.ts"
+import { race } from "./race.ts"
 import { readRefusal } from "./refusal.ts"
 import { deleteHeaders } from "./requestHeaders.ts"
 import { RequestLimit } from "./requestLimit.ts"
@@ -49,6 +50,8 @@ export class Core {
   readonly running = new Set<Session.Running>()
   session: Session.Session
   closed = false
+  /** From here on nothing is sent at all. */
+  private isSealed = false
   /** Tells the server's own stream that the session changed. */
   onSessionChange: () => void = () => {}
   private readonly deletions = new Map<Session.Session, Fiber.RuntimeFiber<void, TransportError.TransportError>>()
@@ -64,7 +67,7 @@ export class Core {
     this.errors = new MessageErrors(this.secrets)
     const { maxConcurrentRequests } = options
     this.limit = Number.isFinite(maxConcurrentRequests) ? new RequestLimit(maxConcurrentRequests) : undefined
-    this.ledger = options.resumptionStore === undefined ? undefined : new Ledger(options.resumptionStore)
+    this.ledger = options.resumptionStore === undefined ? undefined : new Ledger(options.resumptionStore, this.secrets)
     this.session = Session.idle()
     if (options.session !== undefined) this.adopt(options.session.sessionId, options.session.protocolVersion)
   }
@@ -72,7 +75,8 @@ export class Core {
   /** Takes up the session that an earlier process left in the resumption store. */
   readonly recover: Effect.Effect<void> = Effect.suspend(() => {
     const { ledger } = this
-    if (ledger === undefined || this.session.status !== "Idle") return Effect.void
+    if (ledger === undefined) return Effect.void
+    if (this.session.status === "Active") return Effect.sync(() => ledger.opened(this.session))
     return Effect.map(ledger.load, (found) => {
       if (Option.isNone(found)) return
       const { protocolVersion, sessionId } = found.value
@@ -89,6 +93,7 @@ export class Core {
   /** Opens an exchange. Redirects are followed within the origin, method and body kept: 307 and 308 only. */
   open(opening: Opening): Effect.Effect<HttpExchange.Response, ExchangeError> {
     return Effect.suspend(() => {
+      if (this.closed && opening.method !== "DELETE") return Effect.fail(closedError)
       const { lastEventId, message, method, requestId } = opening
       this.hub.emit(() => TransportEvent.RequestSent({ method, message, requestId, lastEventId }))
       return this.follow(opening, this.options.url, 0)
@@ -114,18 +119,34 @@ export class Core {
       const old = this.session
       const fresh = Session.active(sessionId)
       if (sessionId !== undefined) this.secrets.addSessionId(sessionId)
-      const deletion = Session.needsDelete(old) ? this.forkDelete(old) : Effect.void
+      if (this.closed) {
+        Session.end(fresh, "Client")
+        return Effect.as(sessionId === undefined ? Effect.void : this.deleteOrphan(sessionId), fresh)
+      }
+      // A gateway may give the same id again: then it is the same session.
+      const isOther = old.sessionId !== sessionId
+      const deletion = isOther && Session.needsDelete(old) ? this.forkDelete(old) : Effect.void
       old.replaced = true
       this.session = fresh
-      if (old.status === "Active") this.endSession(old, "Client")
+      if (isOther && old.status === "Active") this.endSession(old, "Client")
       this.onSessionChange()
-      return Effect.as(deletion, fresh)
+      return Effect.uninterruptible(Effect.as(deletion, fresh))
+    })
+  }
+
+  /** A session that was opened while the transport was being closed. */
+  deleteOrphan(sessionId: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.secrets.addSessionId(sessionId)
+      return this.isSealed || !this.options.terminateOnClose
+        ? Effect.void
+        : Effect.asVoid(this.forkDelete(Session.active(sessionId)))
     })
   }
 
   /** `initialize` was answered. */
   negotiated(session: Session.Session, protocolVersion: string | undefined): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return Effect.sync(() => {
       session.protocolVersion = protocolVersion
       this.hub.emit(() =>
         TransportEvent.SessionStarted({
@@ -133,13 +154,14 @@ export class Core {
           protocolVersion: Option.fromNullable(protocolVersion)
         })
       )
-      return this.ledger === undefined ? Effect.void : this.ledger.opened(session)
+      this.ledger?.opened(session)
     })
   }
 
   /** The server accepted `notifications/initialized`. */
   markInitialized(session: Session.Session): void {
     session.initialized = true
+    this.ledger?.opened(session)
     this.onSessionChange()
   }
 
@@ -147,6 +169,7 @@ export class Core {
   endSession(session: Session.Session, by: "Client" | "Server"): void {
     const wasActive = session.status === "Active"
     if (!Session.end(session, by)) return
+    this.ledger?.ended(session)
     if (wasActive) this.hub.emit(() => TransportEvent.SessionEnded({ sessionId: redactedId(session), by }))
     // Without an id there is nothing that ends at the server, so what runs there may go on.
     if (by === "Client" && session.sessionId !== undefined) {
@@ -165,8 +188,9 @@ export class Core {
     const { maxMessageSize, terminateTimeout } = this.options
     return Effect.clockWith((clock) => {
       const deadline = clock.unsafeCurrentTimeMillis() + terminateTimeout
-      return Effect.interruptible(this.open(opening)).pipe(
-        Effect.raceFirst(Effect.interruptible(Effect.zipRight(sleep(terminateTimeout), timedOut))),
+      // Disconnected: an exchange that cannot be interrupted must not hold up the end.
+      const opened = Effect.disconnect(Effect.interruptible(this.open(opening)))
+      return race(opened, Effect.zipRight(sleep(terminateTimeout), timedOut)).pipe(
         Effect.matchEffect({
           onFailure: (error) => Effect.fail(this.errors.connection(error.sent ? "Response" : "Connect", error.cause)),
           onSuccess: (response) => {
@@ -188,11 +212,11 @@ export class Core {
   private forkDelete(
     session: Session.Session
   ): Effect.Effect<Fiber.RuntimeFiber<void, TransportError.TransportError>> {
-    return Effect.map(Effect.forkDaemon(this.delete(session)), (fiber) => {
+    return Effect.uninterruptible(Effect.map(Effect.forkDaemon(this.delete(session)), (fiber) => {
       this.deletions.set(session, fiber)
       fiber.addObserver(() => this.deletions.delete(session))
       return fiber
-    })
+    }))
   }
 
   readonly terminate: Effect.Effect<void, TransportError.TransportError> = Effect.suspend(() => {
@@ -200,16 +224,15 @@ export class Core {
     const deletion = this.deletions.get(session)
     if (deletion !== undefined) return Fiber.join(deletion)
     if (this.closed || !Session.needsDelete(session)) return Effect.void
-    this.endSession(session, "Client")
-    return Effect.flatMap(this.forkDelete(session), Fiber.join)
+    return Effect.uninterruptibleMask((restore) => {
+      this.endSession(session, "Client")
+      return Effect.flatMap(this.forkDelete(session), (fiber) => restore(Fiber.join(fiber)))
+    })
   })
 
   // The store has as long as the server.
   private readonly flush: Effect.Effect<void> = Effect.suspend(() =>
-    this.ledger === undefined ? Effect.void : Effect.raceFirst(
-      Effect.interruptible(this.ledger.flush),
-      Effect.interruptible(sleep(this.options.terminateTimeout))
-    )
+    this.ledger === undefined ? Effect.void : race(this.ledger.flush, sleep(this.options.terminateTimeout))
   )
 
   /** The finalizer of the scope: nothing is sent after it. */
@@ -220,7 +243,7 @@ export class Core {
       if (terminates) this.endSession(this.session, "Client")
       for (const running of Array.from(this.running)) running.abort()
       this.onSessionChange()
-      return stopServerStream.pipe(
+      return race(stopServerStream, sleep(this.options.terminateTimeout)).pipe(
         Effect.zipRight(terminates ? Effect.asVoid(this.forkDelete(this.session)) : Effect.void),
         Effect.zipRight(Effect.suspend(() => Fiber.awaitAll(Array.from(this.deletions.values())))),
         Effect.flatMap((exits) =>
@@ -229,13 +252,17 @@ export class Core {
               ? Effect.logWarning("the session could not be terminated", exit.cause).pipe(annotated)
               : Effect.void, { discard: true })
         ),
+        Effect.zipRight(this.flush),
         Effect.zipRight(Effect.sync(() => {
+          this.isSealed = true
           this.lingering.closeAll()
           this.hub.close()
         }))
       )
     })
 }
+
+const closedError = new ExchangeError({ sent: false, cause: new Error("the transport is closed") })
 
 const redactedId = (session: Session.Session): Option.Option<Redacted.Redacted<string>> =>
   Option.map(Option.fromNullable(session.sessionId), Redacted.make)

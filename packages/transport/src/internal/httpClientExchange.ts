@@ -36,11 +36,19 @@ export const make = (
   Effect.gen(function*() {
     const client = HttpClient.withScope(yield* HttpClient.HttpClient)
     const init = Option.getOrElse(yield* Effect.serviceOption(FetchHttpClient.RequestInit), () => ({}))
-    const running = new Set<Fiber.RuntimeFiber<void>>()
-    yield* Effect.addFinalizer(() => Effect.suspend(() => Fiber.interruptAll(Array.from(running))))
+    const running = new Set<Exchange>()
+    let isOpen = true
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        isOpen = false
+        const fibers = Array.from(running, (exchange) => exchange.fail()).filter((fiber) => fiber !== undefined)
+        return Effect.forEach(fibers, Fiber.await, { discard: true })
+      })
+    )
 
     const open = (request: HttpExchange.Request): Effect.Effect<HttpExchange.Response, ExchangeError> =>
       Effect.withFiberRuntime((parent) => {
+        if (!isOpen) return Effect.fail(new ExchangeError({ sent: false, cause: closed.cause }))
         const exchange = new Exchange()
         const execute = client.execute(toClientRequest(request, options)).pipe(
           Effect.provideService(FetchHttpClient.RequestInit, { ...init, redirect: "manual" }),
@@ -51,8 +59,8 @@ export const make = (
         // An interruption between the fork and the wait would leave a connection behind.
         return Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced))), (fiber) => {
-            running.add(fiber)
-            fiber.addObserver(() => running.delete(fiber))
+            running.add(exchange)
+            fiber.addObserver(() => running.delete(exchange))
             exchange.fiber = fiber
             request.exposeAbort?.(() => exchange.close())
             return Effect.onInterrupt(restore(exchange.head), () => {
@@ -116,6 +124,14 @@ class Exchange implements HttpExchange.Response {
     this.sink = undefined
     this.settle(Exit.fail(closed))
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  /** The client is gone: whoever waits for this exchange is told. */
+  fail(): Fiber.RuntimeFiber<void> | undefined {
+    const { sink } = this
+    this.close()
+    sink?.onError(closed.cause)
+    return this.fiber
   }
 
   run(

@@ -9,6 +9,7 @@ import type { ProtocolError } from "../TransportError.ts"
 import type { Body } from "./body.ts"
 import type { EventHandler, EventReader } from "./eventReader.ts"
 import type { MessageErrors } from "./messageErrors.ts"
+import { race } from "./race.ts"
 import type { Loss } from "./reconnecting.ts"
 import { sleep } from "./sleep.ts"
 
@@ -128,7 +129,7 @@ export class Inbox implements EventHandler {
         this.loss ??= { cause: idleCause(idleTimeout) }
         return Effect.void
       })
-      return Effect.raceFirst(this.untilNews, watch)
+      return race(this.untilNews, watch)
     })
   }
 

@@ -1,14 +1,15 @@
 /**
- * Keeps the snapshot in the resumption store up to date: what changed is written in the background, one write at a time,
- * so that no send ever waits for the store or fails because of it.
+ * Keeps the snapshot in the resumption store up to date. What changes is only noted; a fiber of its own writes it, one
+ * write at a time, so that no send ever waits for the store or fails because of it.
  */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as JsonRpc from "../JsonRpc.ts"
 import type * as ResumptionStore from "../ResumptionStore.ts"
 import { annotated } from "./logging.ts"
+import { isPlainValue, isSendableEventId, isSessionId } from "./requestHeaders.ts"
+import type { Secrets } from "./secrets.ts"
 import type { Session } from "./session.ts"
 
 /** Interrupted requests stay resumable, and are forgotten when there are too many. */
@@ -22,111 +23,150 @@ interface Entry {
 export class Ledger {
   /** The requests under way, by their owner. */
   private readonly entries = new Map<object, Entry>()
-  /** Requests of an earlier process, by their JSON. */
-  private recovered = new Map<string, string>()
+  /** The owners of what an earlier process left, by the JSON of the request. */
+  private readonly recovered = new Map<string, object>()
   private session: Session | undefined
+  /** Whether the store holds a snapshot, as far as is known. */
+  private isKept = false
   private isDirty = false
-  private writer: Fiber.RuntimeFiber<void> | undefined
+  private isWriting = false
+  private wake: (() => void) | undefined
+  private onWritten: (() => void) | undefined
 
   private readonly store: ResumptionStore.Service
+  private readonly secrets: Secrets
 
-  constructor(store: ResumptionStore.Service) {
+  constructor(store: ResumptionStore.Service, secrets: Secrets) {
     this.store = store
+    this.secrets = secrets
   }
 
-  /** What an earlier process left; a store that fails left nothing. */
-  readonly load: Effect.Effect<Option.Option<ResumptionStore.Snapshot>> = this.logged(
-    Effect.suspend(() => this.store.load),
-    Option.none()
+  /** What an earlier process left. A store that fails, or holds what cannot be used, left nothing. */
+  readonly load: Effect.Effect<Option.Option<ResumptionStore.Snapshot>> = Effect.suspend(() => this.store.load).pipe(
+    Effect.map(
+      Option.filter(({ protocolVersion, sessionId }) =>
+        isSessionId(Redacted.value(sessionId)) && protocolVersion !== "" && isPlainValue(protocolVersion)
+      )
+    ),
+    (load) => this.logged(load, Option.none())
   )
 
   /** Takes over what was left for a session that goes on. */
   recover(snapshot: ResumptionStore.Snapshot, session: Session): void {
     this.session = session
+    this.isKept = true
     for (const { request, resumptionToken } of snapshot.requests) {
-      this.recovered.set(JSON.stringify(request), resumptionToken)
-      this.entries.set({}, { request, resumptionToken })
+      const owner = {}
+      this.entries.set(owner, { request, resumptionToken })
+      this.recovered.set(JSON.stringify(request), owner)
     }
   }
 
-  /** The token of an equal request of an earlier process. It is handed out once. */
-  take(body: string): string | undefined {
-    const token = this.recovered.get(body)
-    if (token === undefined) return undefined
+  /** The token of an equal request of an earlier process, which gets a new owner by it. */
+  take(body: string, owner: object): string | undefined {
+    const before = this.recovered.get(body)
+    const entry = before === undefined ? undefined : this.entries.get(before)
+    if (before === undefined || entry === undefined) return undefined
     this.recovered.delete(body)
-    for (const [owner, { request }] of this.entries) {
-      if (JSON.stringify(request) === body) this.entries.delete(owner)
-    }
-    return token
+    this.entries.delete(before)
+    if (entry.resumptionToken === "" || !isSendableEventId(entry.resumptionToken)) return undefined
+    this.entries.set(owner, entry)
+    return entry.resumptionToken
   }
 
   /** A session was opened: what was kept of another one is void. */
-  opened(session: Session): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.session = session
+  opened(session: Session): void {
+    if (this.session !== session) {
       this.entries.clear()
       this.recovered.clear()
-      return this.write
-    })
+    }
+    this.session = session
+    this.changed()
+  }
+
+  ended(session: Session): void {
+    if (this.session !== session) return
+    this.entries.clear()
+    this.recovered.clear()
+    this.changed()
   }
 
   /** A message of a request was taken: from here on it can be resumed after it. */
-  taken(owner: object, request: JsonRpc.Request, resumptionToken: string): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.entries.delete(owner)
-      this.entries.set(owner, { request, resumptionToken })
-      for (const oldest of this.entries.keys()) {
-        if (this.entries.size <= mostEntries) break
-        this.entries.delete(oldest)
-      }
-      return this.write
-    })
+  taken(owner: object, request: JsonRpc.Request, resumptionToken: string): void {
+    this.entries.delete(owner)
+    this.entries.set(owner, { request, resumptionToken })
+    for (const oldest of this.entries.keys()) {
+      if (this.entries.size <= mostEntries) break
+      this.entries.delete(oldest)
+    }
+    this.changed()
   }
 
-  settled(owner: object): Effect.Effect<void> {
-    return Effect.suspend(() => this.entries.delete(owner) ? this.write : Effect.void)
+  settled(owner: object): void {
+    if (this.entries.delete(owner)) this.changed()
   }
 
-  /** Writes what has changed, in a fiber of its own. */
-  readonly write: Effect.Effect<void> = Effect.suspend(() => {
-    this.isDirty = true
-    if (this.writer !== undefined) return Effect.void
-    return Effect.map(Effect.forkDaemon(Effect.interruptible(this.writeAll)), (fiber) => {
-      this.writer = fiber
-      fiber.addObserver(() => {
-        this.writer = undefined
+  /** Writes what changes, for ever. */
+  readonly run: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
+    if (this.isDirty) {
+      this.isDirty = false
+      this.isWriting = true
+      return Effect.map(this.logged(Effect.suspend(() => this.write()), undefined), () => {
+        this.isWriting = false
+        if (!this.isDirty) this.onWritten?.()
       })
+    }
+    return Effect.async<void>((resume) => {
+      if (this.isDirty) return resume(Effect.void)
+      this.wake = () => {
+        this.wake = undefined
+        resume(Effect.void)
+      }
     })
-  })
+  }))
 
   /** Waits until everything is written. */
-  readonly flush: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(
-      this.write,
-      Effect.suspend(() => this.writer === undefined ? Effect.void : Fiber.await(this.writer))
-    )
-  )
+  readonly flush: Effect.Effect<void> = Effect.async((resume) => {
+    if (!this.isDirty && !this.isWriting) return resume(Effect.void)
+    this.onWritten = () => resume(Effect.void)
+  })
 
-  private readonly writeAll: Effect.Effect<void> = Effect.suspend(() => {
-    if (!this.isDirty) return Effect.void
-    this.isDirty = false
+  private changed(): void {
+    this.isDirty = true
+    this.wake?.()
+  }
+
+  // A session whose handshake is not done is of no use to another process.
+  private write(): Effect.Effect<void, ResumptionStore.ResumptionStoreError> {
     const { session } = this
-    const written = session?.status === "Active" && session.sessionId !== undefined &&
-        session.protocolVersion !== undefined
-      ? this.store.save({
+    if (
+      session?.status === "Active" && session.initialized && session.sessionId !== undefined &&
+      session.protocolVersion !== undefined
+    ) {
+      this.isKept = true
+      return this.store.save({
         version: 1,
         sessionId: Redacted.make(session.sessionId),
         protocolVersion: session.protocolVersion,
         requests: Array.from(this.entries.values())
       })
-      : this.store.clear
-    return Effect.zipRight(this.logged(written, undefined), this.writeAll)
-  })
+    }
+    if (!this.isKept) return Effect.void
+    this.isKept = false
+    return this.store.clear
+  }
 
   private logged<A>(effect: Effect.Effect<A, ResumptionStore.ResumptionStoreError>, otherwise: A): Effect.Effect<A> {
-    return Effect.catchAllCause(
-      effect,
-      (cause) => Effect.logWarning("the resumption store failed", cause).pipe(annotated, Effect.as(otherwise))
+    return effect.pipe(
+      Effect.catchAll((error) =>
+        Effect.logWarning(error.message, this.secrets.redactCause(error.cause)).pipe(annotated, Effect.as(otherwise))
+      ),
+      Effect.catchAllDefect((defect) =>
+        Effect.logWarning("the resumption store died", this.secrets.redactCause(defect)).pipe(
+          annotated,
+          Effect.as(otherwise)
+        )
+      )
     )
   }
 }

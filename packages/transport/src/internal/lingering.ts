@@ -23,13 +23,13 @@ export class Lingering {
 
   /** Reads a body to its end, for a second at most, and drops it. */
   discard(response: HttpExchange.Response): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return Effect.uninterruptible(Effect.suspend(() => {
       const gone = (): void => this.remove(response)
       return Effect.zipRight(
         this.add(response),
         Effect.sync(() => response.read({ onChunk: () => {}, onEnd: gone, onError: gone }))
       )
-    })
+    }))
   }
 
   /** For a body that somebody reads already: closes it when it has not ended in time. */

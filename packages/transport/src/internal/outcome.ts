@@ -32,6 +32,8 @@ export const neverSent = (cause: unknown): boolean => {
   for (let depth = 0; depth < 5 && typeof current === "object" && current !== null; depth++) {
     const code: unknown = Reflect.get(current, "code")
     const syscall: unknown = Reflect.get(current, "syscall")
+    // On a connection that stands, the same codes come from reading and writing.
+    if (typeof syscall === "string" && syscall !== "connect" && syscall !== "getaddrinfo") return false
     if (typeof code === "string" && beforeTheConnection.has(code)) return true
     if (current instanceof Error && current.message === badPort) return true
     if (syscall === "connect" || syscall === "getaddrinfo") return true

@@ -10,6 +10,7 @@ import * as JsonRpc from "../JsonRpc.ts"
 import type { HttpStatusError } from "../TransportError.ts"
 import * as TransportEvent from "../TransportEvent.ts"
 import type { Body } from "./body.ts"
+import { race } from "./race.ts"
 import { errorIn } from "./refusal.ts"
 import { isSendableEventId, isSessionId, postHeaders } from "./requestHeaders.ts"
 import type { RequestState, Step } from "./requestState.ts"
@@ -48,7 +49,7 @@ const enter = (self: RequestState): Step<void> => {
     self.leave = () => limit.leave()
   })
   return Effect.flatMap(
-    Effect.raceFirst(entered, self.inbox.untilNews),
+    race(entered, self.inbox.untilNews),
     () => self.inbox.isAborted ? self.fail(self.abortError("NotExecuted")) : post(self)
   )
 }
@@ -77,9 +78,15 @@ const post = (self: RequestState): Step<void> => {
       ),
     onSuccess: (response) =>
       self.inbox.isAborted
-        ? self.fail(self.abortError())
+        ? Effect.zipRight(orphaned(self, response), self.fail(self.abortError()))
         : onPosted(self, response, headers["mcp-session-id"] !== undefined)
   })
+}
+
+/** The transport was closed while the server opened a session: it is deleted at once. */
+const orphaned = (self: RequestState, response: HttpExchange.Response): Effect.Effect<void> => {
+  const id = response.headers["mcp-session-id"]
+  return self.outgoing.isInitialize && id !== undefined && isSessionId(id) ? self.core.deleteOrphan(id) : Effect.void
 }
 
 const onPosted = (self: RequestState, response: HttpExchange.Response, sessionIdSent: boolean): Step<void> => {
@@ -115,10 +122,10 @@ const adoptSession = (self: RequestState, response: HttpExchange.Response): Step
   const id = response.headers["mcp-session-id"]
   if (!self.outgoing.isInitialize || id === undefined || id === "") return Effect.void
   if (isSessionId(id)) {
-    return Effect.map(self.core.startSession(id), (session) => {
+    return Effect.uninterruptible(Effect.map(self.core.startSession(id), (session) => {
       self.session = session
       self.isOpening = true
-    })
+    }))
   }
   // Never the id itself: whatever it is, it was meant as a credential.
   const what = `the session id, ${id.length} characters long, has some outside visible ASCII (0x21 to 0x7E)`
@@ -134,6 +141,7 @@ const accepted = (self: RequestState): void => {
 
 const refused = (self: RequestState, response: HttpExchange.Response, canAnswer: boolean): Step<void> => {
   return Effect.flatMap(self.connection.readRefusal(response), ({ body, retryAfter }) => {
+    if (self.inbox.isAborted) return self.fail(self.abortError())
     const answer = canAnswer ? errorIn(body) : undefined
     if (answer !== undefined && self.requestId !== undefined) {
       self.inbox.onMessages([{ ...answer, id: self.requestId }], undefined, false)
@@ -168,7 +176,7 @@ const postAgain = (
       })
     )
     return Effect.flatMap(
-      Effect.raceFirst(sleep(delay), self.inbox.untilNews),
+      race(sleep(delay), self.inbox.untilNews),
       () => self.inbox.isAborted ? self.fail(self.abortError(error.outcome)) : post(self)
     )
   })

@@ -10,6 +10,7 @@ import type { Core } from "./core.ts"
 import { EventReader } from "./eventReader.ts"
 import type { ExchangeError } from "./exchangeErrors.ts"
 import type { Inbox } from "./inbox.ts"
+import { race } from "./race.ts"
 import { readRefusal, type Refusal } from "./refusal.ts"
 import type { LogicalStream } from "./streamMachine.ts"
 import type { SendSpan } from "./tracing.ts"
@@ -76,15 +77,19 @@ export class RequestConnection {
   }
 
   readRefusal(response: HttpExchange.Response): Effect.Effect<Refusal> {
-    return readRefusal(response, this.core.options.maxMessageSize)
+    // An abort closes the body that is being read.
+    return race(
+      readRefusal(response, this.core.options.maxMessageSize),
+      Effect.as(this.inbox.untilNews, { body: "", retryAfter: undefined })
+    )
   }
 
   /** The connection is worth keeping: the body ends by itself, or is closed a moment later. */
   discard(response: HttpExchange.Response): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return Effect.uninterruptible(Effect.suspend(() => {
       this.response = undefined
       return this.core.lingering.discard(response)
-    })
+    }))
   }
 
   /** The same for a stream whose answer has come. */

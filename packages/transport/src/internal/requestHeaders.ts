@@ -125,12 +125,12 @@ export const postHeaders = (
 export const getHeaders = (
   own: Headers.Headers,
   perMessage: Headers.Headers | undefined,
-  session: SessionHeaders,
+  session: SessionHeaders | undefined,
   lastEventId: string | undefined
 ): Headers.Headers => {
   const headers: Record<string, string> = { ...own, ...perMessage }
   headers.accept = "text/event-stream"
-  withSession(headers, session)
+  if (session !== undefined) withSession(headers, session)
   if (lastEventId !== undefined) headers["last-event-id"] = encodeEventId(lastEventId)
   return Headers.unsafeFromRecord(headers)
 }

@@ -27,6 +27,8 @@ export interface Outgoing {
   readonly isInitialize: boolean
   readonly headers: Headers.Headers | undefined
   readonly resumptionToken: string | undefined
+  /** Whose entry it is in the resumption store's ledger. */
+  readonly owner: object
   readonly onResumptionToken: ((token: string) => Effect.Effect<void>) | undefined
   /** False: only the answer is wanted. */
   readonly collect: boolean
@@ -46,6 +48,8 @@ export class RequestState implements Running {
   readonly errors: MessageErrors
   readonly inbox: Inbox
   readonly connection: RequestConnection
+  /** Whether its cursor goes into the resumption store. */
+  readonly isKept: boolean
   readonly announces: boolean
   isSettled = false
   /** Between the head of the answer to `initialize` and its body. */
@@ -68,8 +72,9 @@ export class RequestState implements Running {
     this.decider = new ReconnectDecider(core.options.reconnect, core.options.maxRetryDelay)
     this.overload = core.options.overload === undefined ? undefined : new ScheduleStepper(core.options.overload)
     this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
-    this.announces = isRequest && !outgoing.isStateless &&
-      (outgoing.onResumptionToken !== undefined || core.ledger !== undefined)
+    this.isKept = isRequest && !outgoing.isStateless && !outgoing.isInitialize && core.ledger !== undefined
+    this.announces = this.isKept || isRequest && !outgoing.isStateless &&
+        outgoing.onResumptionToken !== undefined
     this.inbox = new Inbox(
       {
         requestId: this.requestId,
@@ -111,9 +116,9 @@ export class RequestState implements Running {
     return this.isOpening && this.session !== undefined ? this.core.negotiated(this.session, undefined) : Effect.void
   }
 
-  /** The answer was taken: there is nothing to resume any more. */
-  get forgotten(): Effect.Effect<void> {
-    return this.core.ledger === undefined ? Effect.void : this.core.ledger.settled(this)
+  /** The answer was taken, or will never come: there is nothing to resume any more. */
+  forget(): void {
+    this.core.ledger?.settled(this.outgoing.owner)
   }
 
   settle(exit: Exit.Exit<unknown, unknown>): void {
@@ -129,7 +134,9 @@ export class RequestState implements Running {
     return Effect.suspend(() => {
       this.connection.close()
       this.settle(Exit.fail(error))
-      return Effect.zipRight(Effect.zipRight(this.opened, this.forgotten), Effect.fail(error))
+      // What was aborted because the transport was closed may be resumed by the next one.
+      if (!this.inbox.isAborted) this.forget()
+      return Effect.zipRight(this.opened, Effect.fail(error))
     })
   }
 

@@ -30,8 +30,8 @@ export class RequestStream {
 
   /** Whether nothing can follow what was pulled: saves the last pull. */
   get isDrained(): boolean {
-    const { core, inbox, isSettled } = this.state
-    return isSettled && inbox.items.length === 0 && this.announce === undefined && core.ledger === undefined
+    const { inbox, isKept, isSettled } = this.state
+    return isSettled && inbox.items.length === 0 && this.announce === undefined && !isKept
   }
 
   /** Ends it at once, whatever its state: its connection is closed, no reconnect follows. */
@@ -56,7 +56,10 @@ export class RequestStream {
       return Effect.zipRight(this.finish(inbox.answer), this.pull)
     }
     if (inbox.items.length > 0) return this.deliver()
-    if (this.state.isSettled) return Effect.as(this.state.forgotten, undefined)
+    if (this.state.isSettled) {
+      this.state.forget()
+      return Effect.succeed(undefined)
+    }
     if (this.state.machine.state === "Idle") return Effect.zipRight(begin(this.state), this.pull)
     if (inbox.isAborted) return this.state.fail(this.state.abortError())
     if (inbox.isTooLarge) {
@@ -80,13 +83,11 @@ export class RequestStream {
 
   /** The message before the token was taken: from now on the stream can be resumed after it. */
   private announced(token: string): Effect.Effect<void> {
-    const { message, onResumptionToken } = this.state.outgoing
-    const { ledger } = this.state.core
+    const { core, isKept, outgoing } = this.state
+    const { message, onResumptionToken, owner } = outgoing
     this.announce = undefined
-    const kept = ledger === undefined || !JsonRpc.isRequest(message)
-      ? Effect.void
-      : ledger.taken(this.state, message, token)
-    return onResumptionToken === undefined ? kept : Effect.zipRight(onResumptionToken(token), kept)
+    if (isKept && JsonRpc.isRequest(message)) core.ledger?.taken(owner, message, token)
+    return onResumptionToken === undefined ? Effect.void : onResumptionToken(token)
   }
 
   /** What the transport learns from the answer is stored before anybody sees the answer. */
@@ -94,10 +95,13 @@ export class RequestStream {
     const learnt = this.state.outgoing.isInitialize && JsonRpc.isSuccessResponse(answer)
       ? this.learn(answer.result)
       : Effect.void
-    return Effect.flatMap(learnt, () => {
-      this.state.settle(Exit.void)
-      return this.state.connection.linger()
-    })
+    return Effect.zipRight(
+      learnt,
+      Effect.uninterruptible(Effect.suspend(() => {
+        this.state.settle(Exit.void)
+        return this.state.connection.linger()
+      }))
+    )
   }
 
   private learn(result: unknown): Effect.Effect<void> {

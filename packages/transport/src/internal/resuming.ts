@@ -10,6 +10,7 @@ import * as TransportMetrics from "../TransportMetrics.ts"
 import { ContentEncodingError } from "./exchangeErrors.ts"
 import { idleCause } from "./inbox.ts"
 import { annotated } from "./logging.ts"
+import { race } from "./race.ts"
 import { type Loss, reopened } from "./reconnecting.ts"
 import { getHeaders, isSendableEventId } from "./requestHeaders.ts"
 import type { RequestState, Step } from "./requestState.ts"
@@ -60,7 +61,7 @@ const waitAndResume = (self: RequestState, millis: number): Step<void> => {
   })
   return Effect.logDebug(`a stream was lost; reconnecting in ${millis} ms, attempt ${attempt}`).pipe(
     annotated,
-    Effect.zipRight(Effect.raceFirst(sleep(millis), self.inbox.untilNews)),
+    Effect.zipRight(race(sleep(millis), self.inbox.untilNews)),
     Effect.flatMap(() => {
       if (self.inbox.isAborted) return self.fail(self.abortError())
       machine.signal("Resume")
@@ -72,22 +73,23 @@ const waitAndResume = (self: RequestState, millis: number): Step<void> => {
 
 export const resume = (self: RequestState, isReconnect: boolean): Step<void> => {
   // The session this request belongs to, or, where it began without one, the one opened since.
-  const session = self.session?.sessionId === undefined ? self.core.session : self.session
+  const isOwn = self.outgoing.isInitialize || self.session?.sessionId !== undefined
+  const session = isOwn || self.core.session.status !== "Active" ? self.session : self.core.session
   const headers = getHeaders(self.core.options.headers, self.outgoing.headers, session, self.machine.lastEventId)
   const { idleTimeout } = self.core.options
   const opened = Effect.mapError(self.connection.open("GET", headers), (error) => error.cause)
   const bounded = idleTimeout === undefined || !isReconnect
     ? opened
-    : Effect.raceFirst(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))
+    : race(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))
   return Effect.matchEffect(bounded, {
     onFailure: (cause) => self.inbox.isAborted ? self.fail(self.abortError()) : lost(self, { cause }),
     onSuccess: (response) => self.inbox.isAborted ? self.fail(self.abortError()) : onResumed(self, response, session)
   })
 }
 
-const onResumed = (self: RequestState, response: HttpExchange.Response, session: Session): Step<void> => {
+const onResumed = (self: RequestState, response: HttpExchange.Response, session: Session | undefined): Step<void> => {
   const { status } = response
-  const meaning = meaningOf("Resume", status, response.headers["content-type"], session.sessionId !== undefined)
+  const meaning = meaningOf("Resume", status, response.headers["content-type"], session?.sessionId !== undefined)
   if (meaning === "Events") {
     return Effect.map(Clock.currentTimeMillis, (now) => {
       reopened(self.machine, now)

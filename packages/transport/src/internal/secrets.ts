@@ -2,8 +2,12 @@
  * Credentials must not show up in errors, logs or spans, not even when a server echoes them.
  */
 import type * as Headers from "@effect/platform/Headers"
+import { isTransportError } from "../TransportError.ts"
 
 const blot = "<redacted>"
+
+/** How deep values are looked into. */
+const deepest = 64
 
 /** How many session ids of the past are still blotted out. */
 const remembered = 8
@@ -42,35 +46,52 @@ export class Secrets {
     } catch {
       return this.redact(body, more)
     }
-    const clean = JSON.stringify(this.redactStrings(json, more))
-    return clean === JSON.stringify(json) ? body : clean
+    try {
+      const clean = JSON.stringify(this.redactStrings(json, more))
+      return clean === JSON.stringify(json) ? body : clean
+    } catch {
+      // `JSON.parse` takes what is nested too deep for anything else.
+      return this.redact(body, more)
+    }
   }
 
   /** The same for every string inside a value, names of members included. */
-  redactStrings(value: unknown, more?: Headers.Headers): unknown {
+  redactStrings(value: unknown, more?: Headers.Headers, depth = 0): unknown {
     if (typeof value === "string") return this.redact(value, more)
-    if (Array.isArray(value)) return value.map((element: unknown) => this.redactStrings(element, more))
     if (typeof value !== "object" || value === null) return value
+    if (depth === deepest) return "<too deep>"
+    if (Array.isArray(value)) return value.map((element: unknown) => this.redactStrings(element, more, depth + 1))
     return Object.fromEntries(
-      Object.entries(value).map(([name, member]) => [this.redact(name, more), this.redactStrings(member, more)])
+      Object.entries(value).map((
+        [name, member]
+      ) => [this.redact(name, more), this.redactStrings(member, more, depth + 1)])
     )
   }
 
-  /** The cause itself when nothing in its text is secret, else an error with the text cleaned. */
-  redactCause(cause: unknown, more?: Headers.Headers): unknown {
-    if (cause === undefined) return undefined
-    let current: unknown = cause
-    for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
-      const text = `${current.message}\n${current.stack ?? ""}`
-      if (this.redact(text, more) !== text) {
-        const clean = new Error(this.redact(current.message, more))
-        clean.name = current.name
-        return clean
-      }
-      current = current.cause
-    }
-    return typeof cause === "string" ? this.redact(cause, more) : cause
+  /**
+   * The cause itself when it is an error of plain members without secrets; else a new error with what is harmless of it.
+   * Errors of HTTP clients like to carry the request they were for, with all its headers.
+   */
+  redactCause(cause: unknown, more?: Headers.Headers, depth = 0): unknown {
+    if (cause === undefined || isTransportError(cause)) return cause
+    if (typeof cause === "string") return this.redact(cause, more)
+    if (!(cause instanceof Error) || depth === 5) return new Error(this.redact(describe(cause), more))
+    const inner = cause.cause === undefined ? undefined : this.redactCause(cause.cause, more, depth + 1)
+    const text = `${cause.message}\n${cause.stack ?? ""}`
+    const members = Object.entries(cause).filter(([name]) => name !== "cause")
+    const isHarmless = ([, value]: readonly [string, unknown]): boolean =>
+      typeof value !== "object" && typeof value !== "function" &&
+      (typeof value !== "string" || this.redact(value, more) === value)
+    if (inner === cause.cause && this.redact(text, more) === text && members.every(isHarmless)) return cause
+    const clean = new Error(this.redact(cause.message, more), inner === undefined ? {} : { cause: inner })
+    clean.name = cause.name
+    return Object.assign(clean, Object.fromEntries(members.filter(isHarmless)))
   }
+}
+
+const describe = (cause: unknown): string => {
+  const message: unknown = typeof cause === "object" && cause !== null ? Reflect.get(cause, "message") : cause
+  return typeof message === "object" || message === undefined ? "an error of an unknown kind" : String(message)
 }
 
 /** How a text shows a secret: as it is, or inside JSON, where some write every slash with a backslash. */

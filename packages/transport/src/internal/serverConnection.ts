@@ -8,6 +8,7 @@ import type { Core } from "./core.ts"
 import { type EventHandler, EventReader } from "./eventReader.ts"
 import { idleCause } from "./inbox.ts"
 import { annotated } from "./logging.ts"
+import { race } from "./race.ts"
 import type { Loss } from "./reconnecting.ts"
 import type { SharedLog } from "./sharedLog.ts"
 import { sleep } from "./sleep.ts"
@@ -38,7 +39,7 @@ export class ServerConnection implements EventHandler {
   readonly run: Effect.Effect<Loss | "TooLarge"> = Effect.suspend(() => {
     this.response.read(this.reader)
     const { idleTimeout } = this.core.options
-    return idleTimeout === undefined ? this.untilOver : Effect.raceFirst(this.untilOver, this.watch(idleTimeout))
+    return idleTimeout === undefined ? this.untilOver : race(this.untilOver, this.watch(idleTimeout))
   })
 
   close(): void {
@@ -81,7 +82,7 @@ export class ServerConnection implements EventHandler {
         if (this.isPaused) this.onActivity()
         const left = lastActivity + idleTimeout - clock.unsafeCurrentTimeMillis()
         if (left > 0) return Effect.zipRight(sleep(left), loop)
-        this.response.close()
+        this.close()
         return Effect.succeed({ cause: idleCause(idleTimeout) })
       })
       return loop
@@ -108,7 +109,7 @@ export class ServerConnection implements EventHandler {
 
   onTooLarge(): void {
     this.over ??= "TooLarge"
-    this.response.close()
+    this.close()
   }
 
   onChunkEnd(): void {

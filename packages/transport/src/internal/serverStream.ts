@@ -19,6 +19,7 @@ import * as TransportMetrics from "../TransportMetrics.ts"
 import type { Core } from "./core.ts"
 import { idleCause } from "./inbox.ts"
 import { annotated } from "./logging.ts"
+import { race } from "./race.ts"
 import { type Loss, ReconnectDecider, reopened } from "./reconnecting.ts"
 import { readRefusal } from "./refusal.ts"
 import { getHeaders, isSendableEventId } from "./requestHeaders.ts"
@@ -43,6 +44,7 @@ interface Period {
 export class ServerStream {
   private readonly log: SharedLog
   private period: Period | undefined
+  private lastFiber: Fiber.RuntimeFiber<void> | undefined
   /** The cursor belongs to a session: another session, another logical stream. */
   private machine = new LogicalStream("Server")
   private machineSession: Session | undefined
@@ -62,11 +64,13 @@ export class ServerStream {
   /** What `receive` runs. */
   readonly channel: Channel.Channel<Chunk.Chunk<JsonRpc.Message>, unknown, TransportError, unknown, void, unknown> =
     Channel.suspend(() => {
+      if (!this.log.hasListeners && this.machineSession !== this.core.session) this.log.clear()
       const listener = this.log.join()
       let period: Period | undefined
       const start = Effect.suspend(() => {
+        const isFirst = this.period === undefined
         period = this.period ??= { fiber: undefined, ending: undefined }
-        return period.fiber === undefined && period.ending === undefined ? this.begin(period) : Effect.void
+        return isFirst ? this.begin(period) : Effect.void
       })
       const next: Effect.Effect<Chunk.Chunk<JsonRpc.Message> | undefined, TransportError> = Effect.suspend(() => {
         const message = this.log.take(listener)
@@ -94,7 +98,7 @@ export class ServerStream {
 
   /** Waits until the fiber has ended, once the transport is closed. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    const fiber = this.period?.fiber
+    const fiber = this.lastFiber
     return fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(fiber))
   })
 
@@ -113,7 +117,10 @@ export class ServerStream {
   }
 
   private begin(period: Period): Effect.Effect<void> {
-    const run = Effect.interruptible(this.listen).pipe(
+    // The one before may still be letting go of the stream.
+    const before = this.lastFiber
+    const run = Effect.zipRight(before === undefined ? Effect.void : Fiber.await(before), this.listen).pipe(
+      Effect.interruptible,
       Effect.ensuring(Effect.sync(() => {
         this.close()
         this.connection = undefined
@@ -126,9 +133,10 @@ export class ServerStream {
         this.log.wakeAll()
       })
     )
-    return Effect.map(Effect.forkDaemon(run), (fiber) => {
+    return Effect.uninterruptible(Effect.map(Effect.forkDaemon(run), (fiber) => {
       period.fiber = fiber
-    })
+      this.lastFiber = fiber
+    }))
   }
 
   // --- the fiber ----------------------------------------------------------------------------------------------------
@@ -145,7 +153,7 @@ export class ServerStream {
       this.machine.reopen()
     }
     const changed = this.sessionChange(() => this.core.closed || session.replaced || session.terminatedBy === "Client")
-    return Effect.raceFirst(
+    return race(
       Effect.as(this.listenIn(session, this.machine), true),
       Effect.as(changed, false)
     ).pipe(
@@ -256,6 +264,7 @@ export class ServerStream {
 
   private openOnce(session: Session, machine: LogicalStream): Effect.Effect<HttpExchange.Response, unknown> {
     const { headers, idleTimeout } = this.core.options
+    this.close()
     const cursor = machine.lastEventId !== undefined && isSendableEventId(machine.lastEventId)
       ? machine.lastEventId
       : undefined
@@ -269,7 +278,7 @@ export class ServerStream {
     }).pipe(Effect.mapError((error) => error.cause))
     return idleTimeout === undefined || !machine.wasOpen
       ? opened
-      : Effect.raceFirst(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))
+      : race(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))
   }
 
   /** Reads one connection to its end. */

@@ -42,6 +42,13 @@ export class SharedLog {
     return listener
   }
 
+  /** Forgets what nobody took: it was another session's. */
+  clear(): void {
+    this.first += this.messages.length
+    this.taken = this.first
+    this.messages = []
+  }
+
   leave(listener: Listener): void {
     this.listeners.delete(listener)
     this.trim()

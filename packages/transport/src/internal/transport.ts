@@ -42,6 +42,7 @@ export const make = (
     yield* core.recover
     const serverStream = new ServerStream(core)
     yield* Effect.addFinalizer(() => core.close(serverStream.stop))
+    if (core.ledger !== undefined) yield* Effect.forkScoped(Effect.interruptible(core.ledger.run))
     const service: StreamableHttpTransport.Service = {
       send: (message, options) => Stream.fromChannel(sendChannel(core, message, options)),
       receive: Stream.fromChannel(serverStream.channel),
@@ -102,13 +103,16 @@ const prepare = (
   }
   const isStateless = statelessVersion(message) !== undefined
   const canResume = requestId !== undefined && !isStateless && !isInitialize(message)
+  const owner = {}
+  const recovered = canResume ? core.ledger?.take(body, owner) : undefined
   return {
     message,
     body,
     isStateless,
     isInitialize: !isStateless && isInitialize(message),
     headers: options?.headers === undefined ? undefined : ownHeaders(options.headers),
-    resumptionToken: options?.resumptionToken ?? (canResume ? core.ledger?.take(body) : undefined),
+    resumptionToken: options?.resumptionToken ?? recovered,
+    owner,
     onResumptionToken: options?.onResumptionToken,
     collect
   }
