@@ -144,7 +144,11 @@ export const makeKeyValueStore = (options: {
         failedTo("load")
       ),
       save: (snapshot) => snapshots.set(options.key, snapshot).pipe(failedTo("save")),
-      clear: snapshots.remove(options.key).pipe(failedTo("clear"))
+      // Some stores fail to remove what is not there.
+      clear: Effect.if(store.has(options.key), {
+        onTrue: () => snapshots.remove(options.key),
+        onFalse: () => Effect.void
+      }).pipe(failedTo("clear"))
     }
   })
 

@@ -2,11 +2,13 @@
  * Keeps the snapshot in the resumption store up to date. What changes is only noted; a fiber of its own writes it, one
  * write at a time, so that no send ever waits for the store or fails because of it.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as JsonRpc from "../JsonRpc.ts"
 import type * as ResumptionStore from "../ResumptionStore.ts"
+import { ResumptionStoreError } from "../ResumptionStore.ts"
 import { annotated } from "./logging.ts"
 import { isPlainValue, isSendableEventId, isSessionId } from "./requestHeaders.ts"
 import type { Secrets } from "./secrets.ts"
@@ -15,10 +17,20 @@ import type { Session } from "./session.ts"
 /** Interrupted requests stay resumable, and are forgotten when there are too many. */
 const mostEntries = 1_000
 
+/** Equal messages have equal texts, in whatever order their members stand. */
+const canonical = (message: JsonRpc.Message): string =>
+  JSON.stringify(message, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => one < other ? -1 : 1))
+      : value)
+
 interface Entry {
   readonly request: JsonRpc.Request
   readonly resumptionToken: string
 }
+
+const isUsable = ({ protocolVersion, sessionId }: ResumptionStore.Snapshot): boolean =>
+  isSessionId(Redacted.value(sessionId)) && protocolVersion !== "" && isPlainValue(protocolVersion)
 
 export class Ledger {
   /** The requests under way, by their owner. */
@@ -42,13 +54,14 @@ export class Ledger {
   }
 
   /** What an earlier process left. A store that fails, or holds what cannot be used, left nothing. */
-  readonly load: Effect.Effect<Option.Option<ResumptionStore.Snapshot>> = Effect.suspend(() => this.store.load).pipe(
-    Effect.map(
-      Option.filter(({ protocolVersion, sessionId }) =>
-        isSessionId(Redacted.value(sessionId)) && protocolVersion !== "" && isPlainValue(protocolVersion)
+  readonly load: Effect.Effect<Option.Option<ResumptionStore.Snapshot>> = Effect.suspend(() =>
+    Effect.flatMap(this.logged(Effect.suspend(() => this.store.load), Option.none()), (found) => {
+      if (Option.isNone(found) || isUsable(found.value)) return Effect.succeed(found)
+      return Effect.as(
+        Effect.logWarning("the resumption store holds no usable session").pipe(annotated),
+        Option.none()
       )
-    ),
-    (load) => this.logged(load, Option.none())
+    })
   )
 
   /** Takes over what was left for a session that goes on. */
@@ -58,12 +71,14 @@ export class Ledger {
     for (const { request, resumptionToken } of snapshot.requests) {
       const owner = {}
       this.entries.set(owner, { request, resumptionToken })
-      this.recovered.set(JSON.stringify(request), owner)
+      this.recovered.set(canonical(request), owner)
     }
   }
 
   /** The token of an equal request of an earlier process, which gets a new owner by it. */
-  take(body: string, owner: object): string | undefined {
+  take(message: JsonRpc.Message, owner: object): string | undefined {
+    if (this.recovered.size === 0) return undefined
+    const body = canonical(message)
     const before = this.recovered.get(body)
     const entry = before === undefined ? undefined : this.entries.get(before)
     if (before === undefined || entry === undefined) return undefined
@@ -92,7 +107,8 @@ export class Ledger {
   }
 
   /** A message of a request was taken: from here on it can be resumed after it. */
-  taken(owner: object, request: JsonRpc.Request, resumptionToken: string): void {
+  taken(owner: object, session: Session | undefined, request: JsonRpc.Request, resumptionToken: string): void {
+    if (session !== this.session) return
     this.entries.delete(owner)
     this.entries.set(owner, { request, resumptionToken })
     for (const oldest of this.entries.keys()) {
@@ -158,15 +174,13 @@ export class Ledger {
 
   private logged<A>(effect: Effect.Effect<A, ResumptionStore.ResumptionStoreError>, otherwise: A): Effect.Effect<A> {
     return effect.pipe(
-      Effect.catchAll((error) =>
-        Effect.logWarning(error.message, this.secrets.redactCause(error.cause)).pipe(annotated, Effect.as(otherwise))
-      ),
-      Effect.catchAllDefect((defect) =>
-        Effect.logWarning("the resumption store died", this.secrets.redactCause(defect)).pipe(
-          annotated,
-          Effect.as(otherwise)
-        )
-      )
+      Effect.catchAllCause((cause) => {
+        const error = Cause.squash(cause)
+        const [message, reason] = error instanceof ResumptionStoreError
+          ? [error.message, error.cause]
+          : ["the resumption store failed", error]
+        return Effect.logWarning(message, this.secrets.redactCause(reason)).pipe(annotated, Effect.as(otherwise))
+      })
     )
   }
 }

@@ -72,9 +72,9 @@ export class RequestState implements Running {
     this.decider = new ReconnectDecider(core.options.reconnect, core.options.maxRetryDelay)
     this.overload = core.options.overload === undefined ? undefined : new ScheduleStepper(core.options.overload)
     this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
-    this.isKept = isRequest && !outgoing.isStateless && !outgoing.isInitialize && core.ledger !== undefined
-    this.announces = this.isKept || isRequest && !outgoing.isStateless &&
-        outgoing.onResumptionToken !== undefined
+    const canResume = isRequest && !outgoing.isStateless
+    this.isKept = canResume && !outgoing.isInitialize && core.ledger !== undefined
+    this.announces = canResume && (outgoing.onResumptionToken !== undefined || core.ledger !== undefined)
     this.inbox = new Inbox(
       {
         requestId: this.requestId,

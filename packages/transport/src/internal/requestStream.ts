@@ -86,7 +86,7 @@ export class RequestStream {
     const { core, isKept, outgoing } = this.state
     const { message, onResumptionToken, owner } = outgoing
     this.announce = undefined
-    if (isKept && JsonRpc.isRequest(message)) core.ledger?.taken(owner, message, token)
+    if (isKept && JsonRpc.isRequest(message)) core.ledger?.taken(owner, this.state.session, message, token)
     return onResumptionToken === undefined ? Effect.void : onResumptionToken(token)
   }
 

@@ -41,8 +41,9 @@ export const make = (
     const core = new Core(yield* resolve(options), exchange, scope)
     yield* core.recover
     const serverStream = new ServerStream(core)
-    yield* Effect.addFinalizer(() => core.close(serverStream.stop))
+    // Before the finalizer, so that it still runs when the last state is to be written.
     if (core.ledger !== undefined) yield* Effect.forkScoped(Effect.interruptible(core.ledger.run))
+    yield* Effect.addFinalizer(() => core.close(serverStream.stop))
     const service: StreamableHttpTransport.Service = {
       send: (message, options) => Stream.fromChannel(sendChannel(core, message, options)),
       receive: Stream.fromChannel(serverStream.channel),
@@ -104,7 +105,7 @@ const prepare = (
   const isStateless = statelessVersion(message) !== undefined
   const canResume = requestId !== undefined && !isStateless && !isInitialize(message)
   const owner = {}
-  const recovered = canResume ? core.ledger?.take(body, owner) : undefined
+  const recovered = canResume ? core.ledger?.take(message, owner) : undefined
   return {
     message,
     body,
