@@ -13,6 +13,7 @@
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -121,7 +122,7 @@ export const layerMemory: Layer.Layer<ResumptionStore> = Layer.effect(Resumption
 const owned = new WeakMap<KeyValueStore.KeyValueStore, Set<string>>()
 
 /**
- * Keeps the snapshot under a key of a `KeyValueStore`: files with `layerFileSystem`, the browser with
+ * Keeps the snapshot under a key of a `KeyValueStore`, and a copy under `key.next` for when a write was cut short: files with `layerFileSystem`, the browser with
  * `layerStorage`. Fails with `ResumptionStoreError` when the key is owned by somebody else in this process; across processes
  * that is yours to see to.
  *
@@ -135,20 +136,27 @@ export const makeKeyValueStore = (options: {
     const store = yield* KeyValueStore.KeyValueStore
     yield* own(store, options.key)
     const snapshots = store.forSchema(Snapshot)
+    // Many stores write in place: a process killed while it writes one key leaves the other whole.
+    const next = `${options.key}.next`
     const failedTo = (method: ResumptionStoreError["method"]) =>
       Effect.mapError((cause: unknown) => new ResumptionStoreError({ method, cause }))
-    return {
-      load: snapshots.get(options.key).pipe(
+    const read = (key: string) =>
+      snapshots.get(key).pipe(
         // A parse error quotes what it read, and that holds the session id.
-        Effect.catchTag("ParseError", () => Effect.fail(new Error("what is kept is no snapshot of this version"))),
-        failedTo("load")
-      ),
-      save: (snapshot) => snapshots.set(options.key, snapshot).pipe(failedTo("save")),
-      // Some stores fail to remove what is not there.
-      clear: Effect.if(store.has(options.key), {
-        onTrue: () => snapshots.remove(options.key),
-        onFalse: () => Effect.void
-      }).pipe(failedTo("clear"))
+        Effect.catchTag("ParseError", () => Effect.fail(new Error("what is kept is no snapshot of this version")))
+      )
+    // Some stores fail to remove what is not there.
+    const remove = (key: string) =>
+      Effect.if(store.has(key), { onTrue: () => snapshots.remove(key), onFalse: () => Effect.void })
+    return {
+      load: Effect.flatMap(Effect.either(read(options.key)), (found) => {
+        if (Either.isRight(found) && Option.isSome(found.right)) return Effect.succeed(found.right)
+        return Effect.flatMap(Effect.either(read(next)), (other) =>
+          Either.isRight(other) && Option.isSome(other.right) ? Effect.succeed(other.right) : found)
+      }).pipe(failedTo("load")),
+      save: (snapshot) =>
+        Effect.zipRight(snapshots.set(next, snapshot), snapshots.set(options.key, snapshot)).pipe(failedTo("save")),
+      clear: Effect.zipRight(remove(options.key), remove(next)).pipe(failedTo("clear"))
     }
   })
 
