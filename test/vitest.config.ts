@@ -13,6 +13,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["**/node_modules/**", "test/conformance/**", "test/bench/**"],
     pool: "forks",
+    // Most of the time is spent waiting: two at once even where there are only two cores.
+    poolOptions: { forks: { minForks: 2, maxForks: 2 } },
     testTimeout: 15_000,
     hookTimeout: 15_000,
     teardownTimeout: 5_000,

@@ -96,7 +96,7 @@ const killAfter = (running: Running, directory: string, step: number) =>
     yield* Calls.until(
       `step ${step} was taken${running.errors()}`,
       Effect.sync(() => (running.steps().at(-1) ?? 0) >= step),
-      "12 seconds"
+      "30 seconds"
     )
     const before = tokenIn(yield* kept(directory))
     yield* Calls.until(
@@ -119,7 +119,7 @@ const posts = (lines: ReadonlyArray<string>) => lines.filter((line) => line.star
 const cursors = (lines: ReadonlyArray<string>) => lines.filter((line) => line.startsWith("GET after"))
 
 /** Every process takes a second or two to start. */
-const patience = 30_000
+const patience = 60_000
 
 describe.concurrent("a call whose process was killed with SIGKILL", () => {
   it.scopedLive("is finished by another process: one POST, every step at least once", () =>

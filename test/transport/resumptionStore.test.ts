@@ -158,7 +158,10 @@ describe.each([
       Effect.gen(function*() {
         yield* store.save(left([[call(), "e1"]]))
         const texts = new Map<string, string>()
-        const keep = { ...values, set: (key: string, text: string) => Effect.sync(() => void texts.set(key, text)) }
+        const keep = {
+          ...values,
+          set: (key: string, text: string | Uint8Array) => Effect.sync(() => void texts.set(key, String(text)))
+        }
         const scope = yield* Scope.make()
         const other = yield* Scope.extend(ResumptionStore.makeKeyValueStore({ key: "the/key" }), scope).pipe(
           Effect.provideService(KeyValueStore.KeyValueStore, { ...keep, forSchema: values.forSchema.bind(keep) })

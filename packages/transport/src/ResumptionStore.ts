@@ -134,10 +134,11 @@ export const makeKeyValueStore = (options: {
 }): Effect.Effect<Service, ResumptionStoreError, KeyValueStore.KeyValueStore | Scope.Scope> =>
   Effect.gen(function*() {
     const store = yield* KeyValueStore.KeyValueStore
-    yield* own(store, options.key)
     const snapshots = store.forSchema(Snapshot)
     // Many stores write in place: a process killed while it writes one key leaves the other whole.
     const next = `${options.key}.next`
+    yield* own(store, options.key)
+    yield* own(store, next)
     const failedTo = (method: ResumptionStoreError["method"]) =>
       Effect.mapError((cause: unknown) => new ResumptionStoreError({ method, cause }))
     const read = (key: string) =>

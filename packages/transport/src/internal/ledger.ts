@@ -168,8 +168,9 @@ export class Ledger {
       })
     }
     if (!this.isKept) return Effect.void
-    this.isKept = false
-    return this.store.clear
+    return Effect.map(this.store.clear, () => {
+      this.isKept = false
+    })
   }
 
   private logged<A>(effect: Effect.Effect<A, ResumptionStore.ResumptionStoreError>, otherwise: A): Effect.Effect<A> {
