@@ -140,11 +140,16 @@ export const makeKeyValueStore = (options: {
     yield* own(store, options.key)
     yield* own(store, next)
     const failedTo = (method: ResumptionStoreError["method"]) =>
-      Effect.mapError((cause: unknown) => new ResumptionStoreError({ method, cause }))
+      Effect.mapError((cause: unknown) =>
+        cause instanceof ResumptionStoreError ? cause : new ResumptionStoreError({ method, cause })
+      )
     const read = (key: string) =>
       snapshots.get(key).pipe(
         // A parse error quotes what it read, and that holds the session id.
-        Effect.catchTag("ParseError", () => Effect.fail(new Error("what is kept is no snapshot of this version")))
+        Effect.catchTag("ParseError", () => {
+          const cause = new Error("what is kept is no snapshot of this version")
+          return new ResumptionStoreError({ method: "load", cause })
+        })
       )
     // Some stores fail to remove what is not there.
     const remove = (key: string) =>

@@ -21,7 +21,7 @@ const mostEntries = 1_000
 const canonical = (message: JsonRpc.Message): string =>
   JSON.stringify(message, (_, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => one < other ? -1 : 1))
+      ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => one < other ? -1 : 1))
       : value)
 
 interface Entry {
