@@ -1,0 +1,131 @@
+/**
+ * The proof: random scenarios, under virtual time against the reference model, and over real sockets against the
+ * invariants alone (there nobody can tell what was still under way when a connection broke).
+ *
+ * `FAULTS_CASES` and `FAULTS_SOCKET_CASES` say how many. A failure prints the seed; `FAULTS_SEED` runs it again.
+ */
+import { ScriptedServer } from "@effect-mcp/testing"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import { describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
+import { serverBlocks } from "./blocks.ts"
+import { assertAsExpected, assertInvariants } from "./invariants.ts"
+import { expectedOutcome } from "./model.ts"
+import { type Observed, type Pace, play } from "./play.ts"
+import { realTime, type Scenario, scenario, virtualTime } from "./scenario.ts"
+import { type ScenarioServer, scenarioServer } from "./scenarioServer.ts"
+
+const cases = Number(process.env.FAULTS_CASES ?? 300)
+const socketCases = Number(process.env.FAULTS_SOCKET_CASES ?? 100)
+const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+
+/** Runs at the same time: most of the time of a case is waiting for the event loop. */
+const lanes = 4
+
+const quiet = Logger.minimumLogLevel(LogLevel.None)
+
+// --- virtual time ---------------------------------------------------------------------------------------------------
+
+/** Time passes as the model says it must; what has not come to its end by then hangs. */
+const inVirtualTime = (given: Scenario): Effect.Effect<void, Error> =>
+  Effect.gen(function*() {
+    const expected = expectedOutcome(given)
+    const pace: Pace = {
+      settle: (sends) =>
+        Effect.gen(function*() {
+          const settled = yield* Effect.fork(sends)
+          yield* TestClock.adjust(expected.endsAt + 1)
+          if (settled.unsafePoll() === null) yield* Effect.fail(new Error(`not settled after ${expected.endsAt} ms`))
+        }),
+      leave: TestClock.adjust("1 hour")
+    }
+    const played = yield* play(given, pace).pipe(
+      Effect.provide(ScriptedServer.layerHttpClient(scenarioServer(given).script))
+    )
+    assertAsExpected(given, played, expected)
+    assertInvariants(given, played)
+  }).pipe(Effect.provide(Layer.merge(TestContext.TestContext, quiet)), Effect.scoped)
+
+// --- real sockets ---------------------------------------------------------------------------------------------------
+
+const clients = [FetchHttpClient.layer, NodeHttpClient.layerUndici]
+
+/** Looks again and again until something is so. */
+const until = (what: string, isSo: Effect.Effect<boolean>): Effect.Effect<void, Error> =>
+  Effect.repeat(Effect.zipRight(Effect.sleep("1 millis"), isSo), { until: (isSo) => isSo }).pipe(
+    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`${what}: not within 10 seconds`) })
+  )
+
+const overSockets = (given: Scenario, index: number): Effect.Effect<void, Error> =>
+  Effect.gen(function*() {
+    const server = scenarioServer(given)
+    const pace: Pace = {
+      settle: (sends, receive) =>
+        Effect.zipRight(
+          Effect.timeoutFail(sends, { duration: "10 seconds", onTimeout: () => new Error("a send hangs") }),
+          given.receive === undefined
+            ? Effect.void
+            : until("receive is at rest", Effect.sync(() => isAtRest(given, server, receive())))
+        ),
+      leave: Effect.flatMap(ScriptedServer.ScriptedServer, ({ openExchanges }) =>
+        Effect.ignore(until("all have left", Effect.map(openExchanges, (open) => open === 0))))
+    }
+    const client = clients[index % clients.length] ?? FetchHttpClient.layer
+    const played = yield* play(given, pace).pipe(
+      Effect.provide(Layer.merge(ScriptedServer.layerLoopback(server.script), client))
+    )
+    assertInvariants(given, played)
+  }).pipe(Effect.provide(quiet), Effect.scoped)
+
+/** It has ended, or has seen all there is to see. */
+const isAtRest = (given: Scenario, server: ScenarioServer, receive: Observed | undefined): boolean => {
+  if (receive?.ending._tag !== "Open") return true
+  const last = given.receive === undefined
+    ? undefined
+    : serverBlocks(given.receive).findLast(({ id, messages }) => id !== undefined && messages.length > 0)?.messages.at(
+      -1
+    )
+  const sawLast = last === undefined || receive.seen.some((item) => JSON.stringify(item) === JSON.stringify(last))
+  return server.isAtRest() && sawLast
+}
+
+// --- the properties -------------------------------------------------------------------------------------------------
+
+const check = async (
+  arbitrary: FastCheck.Arbitrary<Scenario>,
+  run: (given: Scenario, index: number) => Effect.Effect<void, Error>,
+  count: number
+): Promise<void> => {
+  let index = 0
+  const lane = (number: number): Promise<void> =>
+    FastCheck.assert(
+      FastCheck.asyncProperty(arbitrary, (given) => Effect.runPromise(run(given, index++))),
+      { numRuns: Math.ceil(count / lanes), seed: seed + number }
+    )
+  const results = await Promise.allSettled(Array.from({ length: lanes }, (_, number) => lane(number)))
+  for (const [number, result] of results.entries()) {
+    if (result.status === "fulfilled") continue
+    throw new Error(`run again with FAULTS_SEED=${seed + number}\n${String(result.reason)}`)
+  }
+}
+
+describe("faults", () => {
+  it(
+    `${cases} scenarios under virtual time end as the model says (seed ${seed})`,
+    () => check(scenario(virtualTime), inVirtualTime, cases),
+    3_600_000
+  )
+
+  it(
+    `${socketCases} scenarios over sockets keep the promises (seed ${seed})`,
+    () => check(scenario(realTime), overSockets, socketCases),
+    3_600_000
+  )
+})
