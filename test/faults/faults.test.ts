@@ -33,18 +33,22 @@ const quiet = Logger.minimumLogLevel(LogLevel.None)
 
 // --- virtual time ---------------------------------------------------------------------------------------------------
 
+/** Answered streams may take a second to end by themselves, so that their connections can be used again. */
+const untilClosed = 1_100
+
 /** Time passes as the model says it must; what has not come to its end by then hangs. */
 const inVirtualTime = (given: Scenario): Effect.Effect<void, Error> =>
   Effect.gen(function*() {
     const expected = expectedOutcome(given)
     const pace: Pace = {
-      settle: (sends) =>
+      settle: ({ sends }) =>
         Effect.gen(function*() {
           const settled = yield* Effect.fork(sends)
           yield* TestClock.adjust(expected.endsAt + 1)
           if (settled.unsafePoll() === null) yield* Effect.fail(new Error(`not settled after ${expected.endsAt} ms`))
+          yield* TestClock.adjust(untilClosed)
         }),
-      leave: TestClock.adjust("1 hour")
+      leave: () => TestClock.adjust("1 hour")
     }
     const played = yield* play(given, pace).pipe(
       Effect.provide(ScriptedServer.layerHttpClient(scenarioServer(given).script))
@@ -67,15 +71,19 @@ const overSockets = (given: Scenario, index: number): Effect.Effect<void, Error>
   Effect.gen(function*() {
     const server = scenarioServer(given)
     const pace: Pace = {
-      settle: (sends, receive) =>
-        Effect.zipRight(
-          Effect.timeoutFail(sends, { duration: "10 seconds", onTimeout: () => new Error("a send hangs") }),
-          given.receive === undefined
-            ? Effect.void
-            : until("receive is at rest", Effect.sync(() => isAtRest(given, server, receive())))
-        ),
-      leave: Effect.flatMap(ScriptedServer.ScriptedServer, ({ openExchanges }) =>
-        Effect.ignore(until("all have left", Effect.map(openExchanges, (open) => open === 0))))
+      settle: ({ receive, sends, server: { openExchanges } }) =>
+        Effect.gen(function*() {
+          yield* Effect.timeoutFail(sends, { duration: "10 seconds", onTimeout: () => new Error("a send hangs") })
+          if (given.receive !== undefined) {
+            yield* until("receive is at rest", Effect.sync(() => isAtRest(given, server, receive())))
+          }
+          yield* until(
+            "what was left is closed",
+            Effect.map(openExchanges, (open) => open === (receive()?.ending._tag === "Open" ? 1 : 0))
+          )
+        }),
+      leave: ({ openExchanges }) =>
+        Effect.ignore(until("all have left", Effect.map(openExchanges, (open) => open === 0)))
     }
     const client = clients[index % clients.length] ?? FetchHttpClient.layer
     const played = yield* play(given, pace).pipe(

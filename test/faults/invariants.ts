@@ -125,7 +125,9 @@ const assertSettledOnce = ({ ending, seen }: Observed, id: JsonRpc.RequestId, at
 }
 
 /** One DELETE if the session lived, and nothing after it; nothing is left. */
-const assertEnd = ({ arrivals, isTerminated, left }: Played): void => {
+const assertEnd = ({ arrivals, isTerminated, left, open, receive }: Played): void => {
+  // What was left, answered or given up holds no connection, long before the scope ends.
+  assert.strictEqual(open, receive?.ending._tag === "Open" ? 1 : 0, "open exchanges")
   const methods = arrivals.map(({ method }) => method)
   assert.strictEqual(methods.filter((method) => method === "DELETE").length, isTerminated ? 0 : 1, "one DELETE")
   if (!isTerminated) assert.strictEqual(methods.at(-1), "DELETE", "nothing after the DELETE")

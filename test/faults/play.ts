@@ -29,6 +29,8 @@ export interface Played {
   /** When the scenario began, by the server's clock. */
   readonly startedAt: number
   readonly isTerminated: boolean
+  /** Exchanges that were open when everything had come to its end, or to rest. */
+  readonly open: number
   /** What was left once the scope had ended. */
   readonly left: { readonly fibers: number; readonly exchanges: number }
 }
@@ -36,9 +38,16 @@ export interface Played {
 /** How time passes. */
 export interface Pace {
   /** Ends when everything has come to its end, or to rest. */
-  readonly settle: (sends: Effect.Effect<unknown>, receive: () => Observed | undefined) => Effect.Effect<void, Error>
+  readonly settle: (playing: Playing) => Effect.Effect<void, Error>
   /** Ends when the server has seen that its clients have left. */
-  readonly leave: Effect.Effect<void, never, ScriptedServer.ScriptedServer>
+  readonly leave: (server: ScriptedServer.Service) => Effect.Effect<void>
+}
+
+/** What time may be waiting for. */
+export interface Playing {
+  readonly sends: Effect.Effect<unknown>
+  readonly receive: () => Observed | undefined
+  readonly server: ScriptedServer.Service
 }
 
 export const play = (
@@ -62,15 +71,16 @@ export const play = (
       // The first GET before the first POST: what the one meets must not decide about the other.
       if (listener !== undefined) yield* server.awaitArrivals(3)
       const sends = yield* Effect.forEach(scenario.sends, (plan) => Effect.fork(send(transport, plan)))
-      yield* settle(Fiber.joinAll(sends), () => listener?.())
+      yield* settle({ sends: Fiber.joinAll(sends), receive: () => listener?.(), server })
       const observed = yield* Fiber.joinAll(sends)
       const state = yield* transport.session
-      return { sends: observed, receive: listener?.(), startedAt, isTerminated: state._tag === "Terminated" }
+      const open = yield* server.openExchanges
+      return { sends: observed, receive: listener?.(), startedAt, isTerminated: state._tag === "Terminated", open }
     })
     const exit = yield* Effect.exit(Effect.supervised(Scope.extend(run, scope), supervisor))
     yield* Effect.supervised(Scope.close(scope, Exit.void), supervisor)
     const result = yield* exit
-    yield* leave
+    yield* leave(server)
     const fibers = yield* supervisor.value
     return {
       ...result,

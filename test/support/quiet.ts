@@ -8,8 +8,8 @@ import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 
 /** `it.scopedLive` without logs. */
-export const live = <A, E>(name: string, body: () => Effect.Effect<A, E, Scope.Scope>): void =>
-  it.scopedLive(name, () => Logger.withMinimumLogLevel(body(), LogLevel.None))
+export const live = <A, E>(name: string, body: () => Effect.Effect<A, E, Scope.Scope>, timeout?: number): void =>
+  it.scopedLive(name, () => Logger.withMinimumLogLevel(body(), LogLevel.None), timeout)
 
 /** `it.scoped`, which runs under the test clock, without logs. */
 export const clocked = <A, E>(name: string, body: () => Effect.Effect<A, E, Scope.Scope>): void =>

@@ -3,6 +3,7 @@
  */
 import { ScriptedServer } from "@effect-mcp/testing"
 import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -313,6 +314,11 @@ describe.each(kinds)("ScriptedServer $name", ({ layer }) => {
     })))
 })
 
+/** A client that waits until its only connection is free. */
+const oneConnection = NodeHttpClient.layerWithoutAgent.pipe(
+  Layer.provide(NodeHttpClient.makeAgentLayer({ keepAlive: true, maxSockets: 1 }))
+)
+
 describe("ScriptedServer", () => {
   it.scoped("without sockets, pauses go by the TestClock", () =>
     Effect.gen(function*() {
@@ -339,6 +345,37 @@ describe("ScriptedServer", () => {
       assert.include((yield* Fiber.join(fiber)).text, "late")
       assert.deepStrictEqual((yield* server.arrivals).map(({ at }) => at), [0])
     }))
+
+  /** Three calls that are answered, with one that is dropped before the last: on which connections they came. */
+  const connectionsOf = (layer: (script: ScriptedServer.Script) => Layer.Layer<Both>) =>
+    Effect.gen(function*() {
+      const server = yield* ScriptedServer.ScriptedServer
+      const posting = Effect.flatMap(post(call), ({ json }) => json)
+      yield* posting
+      yield* posting
+      yield* Effect.flip(posting)
+      yield* posting
+      return (yield* server.arrivals).map(({ connection }) => connection)
+    }).pipe(
+      Effect.provide(layer([
+        ScriptedServer.on({}, ScriptedServer.json({}), { times: 2 }),
+        ScriptedServer.on({}, ScriptedServer.drop(), { times: 1 }),
+        ScriptedServer.on({}, ScriptedServer.json({}))
+      ])),
+      soon
+    )
+
+  it.live("without sockets, every arrival has a connection of its own", () =>
+    Effect.map(
+      connectionsOf(ScriptedServer.layerHttpClient),
+      (connections) => assert.deepStrictEqual(connections, [0, 1, 2, 3])
+    ))
+
+  it.live("on loopback, arrivals tell which connection they came on: it is kept until it breaks", () =>
+    Effect.map(
+      connectionsOf((script) => Layer.merge(ScriptedServer.layerLoopback(script), oneConnection)),
+      (connections) => assert.deepStrictEqual(connections, [0, 0, 0, 1])
+    ))
 
   it.scopedLive("on loopback, every socket is gone when the scope ends", () =>
     Effect.gen(function*() {

@@ -27,22 +27,22 @@ const event = `data: ${note}\n\n`
 const count = Math.ceil(size / event.length)
 
 /** Writes events until all are written, as fast as the client takes them. */
-const flood = ({ events, message, response }: Exchange) => {
+const flood = ({ events, message }: Exchange) => {
   const state = { written: 0, isHeld: false, isDone: false }
-  events()
+  const body = events()
   const write = (): void => {
     state.isHeld = false
     while (state.written < count) {
       state.written++
-      if (!response.write(event)) {
+      if (!body.write(event)) {
         state.isHeld = true
-        response.once("drain", write)
+        body.onDrain(write)
         return
       }
     }
-    if (message !== undefined) response.write(`data: ${JSON.stringify(answer(message.id))}\n\n`)
+    if (message !== undefined) body.write(`data: ${JSON.stringify(answer(message.id))}\n\n`)
     state.isDone = true
-    response.end()
+    body.end()
   }
   write()
   return state
@@ -148,7 +148,7 @@ overEveryClient("backpressure", (client) => {
     "idleTimeout: silence on a socket is a break that is resumed; comments keep it open",
     () =>
       Effect.gen(function*() {
-        const raw = yield* rawServer(afterHandshake(({ events, method, response }) => {
+        const raw = yield* rawServer(afterHandshake(({ events, method }) => {
           if (method === "GET") return events().event({ data: answer(1) }).end()
           const writer = events().event({ id: "e1", data: "" })
           let pings = 0
@@ -156,7 +156,7 @@ overEveryClient("backpressure", (client) => {
             writer.raw(": ping\n\n")
             if (++pings === 8) clearInterval(timer)
           }, 50)
-          response.on("close", () => clearInterval(timer))
+          writer.onClose(() => clearInterval(timer))
         }, { get: true }))
         const transport = yield* connect(client, raw, { idleTimeout: "200 millis" })
         yield* handshake(transport)

@@ -90,11 +90,11 @@ overEveryClient("duplex", (client) => {
     Effect.gen(function*() {
       let open = 0
       let most = 0
-      const server = yield* rawServer(({ index, response }) => {
+      const server = yield* rawServer(({ index, status }) => {
         most = Math.max(most, ++open)
         setTimeout(() => {
           open--
-          response.writeHead(202).end()
+          status(202)
         }, index % 3 === 0 ? 8 : 0)
       })
       const transport = yield* connect(client, server)
@@ -103,7 +103,7 @@ overEveryClient("duplex", (client) => {
         (_, i): JsonRpc.Message => i % 3 === 2 ? JsonRpc.success(i, {}) : note(i)
       )
       assert.deepStrictEqual(yield* soon(collect(Stream.fromIterable(messages).pipe(duplex(transport)))), [])
-      assert.deepStrictEqual(server.arrivals.map(({ text }) => JSON.parse(text)), messages)
+      assert.deepStrictEqual(server.arrivals.map(({ body }) => JSON.parse(body)), messages)
       assert.strictEqual(most, 1)
     }))
 
@@ -412,7 +412,7 @@ overEveryClient("duplex", (client) => {
       const outgoing = Array.from({ length: 60 }, (_, i): JsonRpc.Message => i % 3 === 0 ? note(i) : call(i))
       const incoming = yield* soon(collect(Stream.fromIterable(outgoing).pipe(duplex(transport))))
       const byText = (messages: ReadonlyArray<unknown>) => messages.map((message) => JSON.stringify(message)).toSorted()
-      assert.deepStrictEqual(byText(server.arrivals.map(({ text }) => JSON.parse(text))), byText(outgoing))
+      assert.deepStrictEqual(byText(server.arrivals.map(({ body }) => JSON.parse(body))), byText(outgoing))
       const requests = outgoing.filter(JsonRpc.isRequest)
       assert.deepStrictEqual(byText(ids(incoming)), byText(ids(requests)))
     }))

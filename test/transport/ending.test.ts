@@ -84,12 +84,12 @@ overEveryClient("the end", (client) => {
         "POST tools/call",
         "DELETE"
       ])
-      const { headers, text } = server.arrivals[3] ?? assert.fail("no DELETE")
+      const { headers, body } = server.arrivals[3] ?? assert.fail("no DELETE")
       assert.strictEqual(headers["mcp-session-id"], sessionId)
       assert.strictEqual(headers["mcp-protocol-version"], "2025-11-25")
       assert.strictEqual(headers["x-own"], "mine")
       assert.isUndefined(headers["content-type"])
-      assert.strictEqual(text, "")
+      assert.strictEqual(body, "")
       assert.deepStrictEqual(yield* stateOf(transport), terminated)
     }))
 
@@ -113,7 +113,7 @@ overEveryClient("the end", (client) => {
     Effect.gen(function*() {
       const waiting = held()
       const server = yield* withDelete(
-        ({ response }) => void setTimeout(() => response.writeHead(200).end(), 30),
+        ({ status }) => void setTimeout(() => status(200), 30),
         waiting.hold
       )
       const fiber = yield* Effect.fork(Effect.scoped(Effect.gen(function*() {
@@ -222,9 +222,8 @@ overEveryClient("the end", (client) => {
 
   it.scopedLive("S79: a DELETE whose error body never ends is bounded, too", () =>
     Effect.gen(function*() {
-      const server = yield* withDelete(({ response }) => {
-        response.writeHead(500, { "content-type": "text/plain" })
-        response.write("an endless ")
+      const server = yield* withDelete(({ respond }) => {
+        respond(500, { "content-type": "text/plain" }).write("an endless ")
       })
       const { close, transport, warnings } = yield* connectLogged(client, server, { terminateTimeout: 60 })
       yield* soon(handshake(transport))
@@ -257,7 +256,7 @@ overEveryClient("the end", (client) => {
     Effect.gen(function*() {
       const waiting = held()
       const server = yield* withDelete(
-        ({ response }) => void setTimeout(() => response.writeHead(200).end(), 20),
+        ({ status }) => void setTimeout(() => status(200), 20),
         (exchange) => {
           if (exchange.method === "GET") {
             return exchange.headers["last-event-id"] === undefined
@@ -445,7 +444,7 @@ overEveryClient("the end", (client) => {
 
   it.scopedLive("S80: terminate is idempotent, also concurrently and with the end of the scope: one DELETE", () =>
     Effect.gen(function*() {
-      const server = yield* withDelete(({ response }) => void setTimeout(() => response.writeHead(200).end(), 30))
+      const server = yield* withDelete(({ status }) => void setTimeout(() => status(200), 30))
       const { close, transport } = yield* connectIn(client, server)
       yield* soon(handshake(transport))
       const many = Array.from({ length: 10 }, () => transport.terminate)
@@ -476,10 +475,10 @@ overEveryClient("the end", (client) => {
   it.scopedLive("S80: interrupting terminate does not lose the DELETE, and the end waits for it", () =>
     Effect.gen(function*() {
       let answered = 0
-      const server = yield* withDelete(({ response }) =>
+      const server = yield* withDelete(({ status }) =>
         void setTimeout(() => {
           answered++
-          response.writeHead(200).end()
+          status(200)
         }, 50)
       )
       const { close, transport } = yield* connectIn(client, server)

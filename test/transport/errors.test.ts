@@ -191,7 +191,7 @@ describe("the errors", () => {
   it("S12: the messages say what happened", () => {
     assert.deepStrictEqual([...one, ...bare].map(({ message }) => message), [
       "the response broke off and cannot be resumed (request \"r-1\"): socket hang up: read ECONNRESET",
-      "POST was answered with status 503, a redirect to /elsewhere that is not followed (request \"r-1\"): busy (-32000)",
+      "POST was answered with status 503, a redirect to /elsewhere that is not followed (only 307 and 308 within the origin are, 5 in a row at most) (request \"r-1\"): busy (-32000)",
       "InvalidJson: no JSON (request \"r-1\"): <html>",
       "a message is larger than the 1024 bytes of maxMessageSize (request \"r-1\")",
       "the server no longer knows the session (request \"r-1\"); send initialize to open a new one",

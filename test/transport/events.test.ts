@@ -1,4 +1,5 @@
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import * as Headers from "@effect/platform/Headers"
 import { assert, describe } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
@@ -19,7 +20,7 @@ import {
 } from "../support/harness.ts"
 import { clocked, live } from "../support/quiet.ts"
 import { type Exchange, rawServer } from "../support/rawServer.ts"
-import { scripted, sse } from "../support/scriptedExchange.ts"
+import { scripted, sse } from "../support/scriptedTransport.ts"
 
 const serverRequest = (id: JsonRpc.RequestId) => JsonRpc.request(id, "sampling/createMessage", { messages: [] })
 
@@ -214,9 +215,9 @@ overEveryClient("events of a request's stream", (client) => {
 
   live("S51: a stream that ends by itself after the answer gives its connection back", () =>
     Effect.gen(function*() {
-      const ports = new Set<number | undefined>()
-      const { transport } = yield* opened(({ events, message, socket }) => {
-        ports.add(socket.remotePort)
+      const connections = new Set<number>()
+      const { transport } = yield* opened(({ connection, events, message }) => {
+        connections.add(connection)
         const writer = events()
         writer.event({ id: "e1", data: done(Number(message?.id)) })
         setTimeout(() => writer.raw(": bye\n\n").end(), 15)
@@ -225,7 +226,7 @@ overEveryClient("events of a request's stream", (client) => {
         assert.deepStrictEqual(yield* collect(transport.send(call(id))), [done(id)])
         yield* Effect.sleep("40 millis")
       }
-      assert.strictEqual(ports.size, 1)
+      assert.strictEqual(connections.size, 1)
     }))
 
   live("S51: an error response ends the stream as an answer, without a reconnect", () =>
@@ -496,10 +497,10 @@ overEveryClient("events of a request's stream", (client) => {
 
   live("an endless event is MessageTooLarge, and its connection is closed", () =>
     Effect.gen(function*() {
-      const raw = yield* server(({ events, response }) => {
+      const raw = yield* server(({ events }) => {
         const writer = events().raw("data: ")
         const timer = setInterval(() => writer.raw("x".repeat(1000)), 1)
-        response.on("close", () => clearInterval(timer))
+        writer.onClose(() => clearInterval(timer))
       })
       const transport = yield* connect(client, raw, { maxMessageSize: 20_000 })
       yield* handshake(transport)
@@ -510,27 +511,78 @@ overEveryClient("events of a request's stream", (client) => {
     }))
 })
 
-describe("events over an exchange in memory", () => {
+describe("events without sockets", () => {
+  /** A source that still gives chunks while it is paused, as the contract of `pause` allows: only its end waits. */
+  const pushedSource = () => {
+    let sink: HttpExchange.Sink | undefined
+    let isPaused = false
+    let isEnding = false
+    let isOver = false
+    const chunks: Array<Uint8Array> = []
+    const flush = (): void => {
+      if (sink === undefined) return
+      for (const chunk of chunks.splice(0)) sink.onChunk(chunk)
+      if (!isEnding || isPaused || isOver) return
+      isOver = true
+      sink.onEnd()
+    }
+    const response: HttpExchange.Response = {
+      status: 200,
+      headers: Headers.fromInput({ "content-type": "text/event-stream" }),
+      read: (given) => {
+        sink = given
+        queueMicrotask(flush)
+      },
+      pause: () => {
+        isPaused = true
+      },
+      resume: () => {
+        isPaused = false
+        queueMicrotask(flush)
+      },
+      close: () => {
+        sink = undefined
+      }
+    }
+    return {
+      ...response,
+      isPaused: () => isPaused,
+      isOver: () => isOver,
+      push: (message: JsonRpc.Message): void => {
+        chunks.push(new TextEncoder().encode(`data: ${JSON.stringify(message)}\n\n`))
+        flush()
+      },
+      end: (): void => {
+        isEnding = true
+        flush()
+      }
+    }
+  }
+
   clocked(
     "S51: a source that was paused when the answer came is resumed, so that its end is seen",
     () =>
       Effect.gen(function*() {
-        const response = sse()
-        const { transport } = yield* scripted(() => response)
+        const source = pushedSource()
+        const transport = yield* StreamableHttpTransport.makeExchange({
+          url: "http://server.test/mcp",
+          session: { sessionId: "adopted-session", protocolVersion: "2025-11-25" },
+          terminateOnClose: false
+        }).pipe(Effect.provideService(HttpExchange.HttpExchange, { open: () => Effect.succeed(source) }))
         const pull = yield* Stream.toPull(transport.send(call()))
-        response.event({ data: progress(1) })
+        source.push(progress(1))
         assert.deepStrictEqual(Chunk.toReadonlyArray(yield* pull), [progress(1)])
-        response.event({ data: progress(2) })
+        source.push(progress(2))
         yield* Effect.promise(() => Promise.resolve())
-        assert.isTrue(response.isPaused)
-        response.pushNow(`data: ${JSON.stringify(done(1))}\n\n`)
-        response.end()
+        assert.isTrue(source.isPaused())
+        source.push(done(1))
+        source.end()
         const rest: Array<JsonRpc.Message> = []
         yield* Effect.forever(Effect.map(pull, (chunk) => rest.push(...chunk))).pipe(Effect.ignore)
         yield* Effect.promise(() => Promise.resolve())
         assert.deepStrictEqual(rest, [progress(2), done(1)])
-        assert.isFalse(response.isPaused)
-        assert.isTrue(response.isOver)
+        assert.isFalse(source.isPaused())
+        assert.isTrue(source.isOver())
       })
   )
 

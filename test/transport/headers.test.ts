@@ -88,12 +88,12 @@ overEveryClient("headers", (client) => {
           assert.strictEqual(headers.accept, "application/json, text/event-stream")
           assert.strictEqual(headers["content-type"], "application/json")
           assert.strictEqual(occurrences(arrival, "content-type"), 1)
-          assert.strictEqual(headers["content-length"], String(Buffer.byteLength(arrival.text)))
+          assert.strictEqual(headers["content-length"], String(Buffer.byteLength(arrival.body)))
         } else {
           assert.isUndefined(headers["content-type"], method)
           assert.include([undefined, "0"], headers["content-length"])
           assert.isUndefined(headers["transfer-encoding"])
-          assert.strictEqual(arrival.text, "")
+          assert.strictEqual(arrival.body, "")
         }
         if (method === "GET") assert.strictEqual(headers.accept, "text/event-stream")
         if (method === "DELETE") assert.include([undefined, "*/*"], headers.accept, "a DELETE has no wish of its own")
@@ -403,9 +403,9 @@ it.scopedLive("S18: over fetch, the user's RequestInit headers go out on all met
         "DELETE"
       ])
       for (const arrival of server.arrivals) {
-        const { headers, method, text } = arrival
+        const { headers, method, body } = arrival
         assert.strictEqual(headers["x-init"], "yes", method)
-        assert.notStrictEqual(text, "not this")
+        assert.notStrictEqual(body, "not this")
         assert.strictEqual(occurrences(arrival, "accept"), 1)
         if (method === "POST") {
           assert.strictEqual(headers.accept, "application/json, text/event-stream")

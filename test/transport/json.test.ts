@@ -1,8 +1,9 @@
 import { HttpExchange, JsonRpc, StreamableHttpTransport, type TransportError } from "@effect-mcp/transport"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Http from "node:http"
+import * as Http from "node:http"
 import * as Net from "node:net"
+import * as Consumers from "node:stream/consumers"
 import * as Zlib from "node:zlib"
 import {
   afterHandshake,
@@ -19,7 +20,7 @@ import {
   progress,
   sessionId
 } from "../support/harness.ts"
-import { type Exchange, rawServer } from "../support/rawServer.ts"
+import { type BodyWriter, type Exchange, rawServer } from "../support/rawServer.ts"
 import {
   assertError,
   assertSession,
@@ -31,14 +32,24 @@ import {
   ways
 } from "../support/sending.ts"
 
+/** Writes a body in one piece, and ends it. */
+const write = (body: BodyWriter, bytes: string | Uint8Array): void => {
+  body.write(bytes)
+  body.end()
+}
+
+/** Writes text as fast as the client takes it, until it leaves. */
+const flood = (body: BodyWriter, text: string): void => {
+  while (body.isOpen() && body.write(text));
+  if (body.isOpen()) body.onDrain(() => flood(body, text))
+}
+
 /** A server that answers every call with what is set. */
 const scripted = () => {
-  const state: { text: string | Uint8Array; headers: Http.OutgoingHttpHeaders } = { text: "", headers: {} }
-  const handle = ({ response }: Exchange): void => {
-    response.writeHead(200, { "content-type": "application/json", ...state.headers })
-    response.end(state.text)
-  }
-  const set = (text: unknown, headers: Http.OutgoingHttpHeaders = {}): void => {
+  const state: { text: string | Uint8Array; headers: Record<string, string> } = { text: "", headers: {} }
+  const handle = ({ respond }: Exchange): void =>
+    write(respond(200, { "content-type": "application/json", ...state.headers }), state.text)
+  const set = (text: unknown, headers: Record<string, string> = {}): void => {
     state.text = typeof text === "string" || text instanceof Uint8Array ? text : JSON.stringify(text)
     state.headers = headers
   }
@@ -56,6 +67,28 @@ const open = (
     yield* handshake(transport)
     return { server, transport }
   })
+
+/** Answers `healthy`, and everything else with what is no HTTP, as no scripted server does. */
+const noHttpServer = Effect.acquireRelease(
+  Effect.promise(() =>
+    new Promise<Http.Server>((resolve) => {
+      const server = Http.createServer(async (request, response) => {
+        const body = await Consumers.text(request)
+        if (request.method === "DELETE") response.end()
+        else if (!body.includes("\"healthy\"")) request.socket.end("SSH-2.0-OpenSSH_9.6\r\n")
+        else response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer("healthy")))
+      }).listen(0, "127.0.0.1", () => resolve(server))
+    })
+  ),
+  (server) =>
+    Effect.sync(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+).pipe(Effect.map((server) => {
+  const address = server.address()
+  return { url: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/mcp` }
+}))
 
 /** What is delivered before the failure, and the failure. */
 const untilFailure = (
@@ -134,10 +167,7 @@ overEveryClient("a JSON answer", (client) => {
 
   it.scopedLive("S44: no content type at all", () =>
     Effect.gen(function*() {
-      const { transport } = yield* open(client, ({ response }) => {
-        response.writeHead(200)
-        response.end(JSON.stringify(answer(1)))
-      })
+      const { transport } = yield* open(client, ({ status }) => status(200, JSON.stringify(answer(1))))
       for (const { run } of ways) {
         assertError(yield* failure(run(transport, call(1))), "ProtocolError", {
           reason: "UnexpectedContentType",
@@ -172,14 +202,10 @@ overEveryClient("a JSON answer", (client) => {
 
   it.scopedLive("S44: a page that never ends is no answer either, and is not read for ever", () =>
     Effect.gen(function*() {
-      const { server, transport } = yield* open(client, ({ response }) => {
-        response.writeHead(200, { "content-type": "text/html" })
-        const flood = (): void => {
-          while (!response.destroyed && response.write("z".repeat(64 * 1024)));
-          if (!response.destroyed) response.once("drain", flood)
-        }
-        flood()
-      })
+      const { server, transport } = yield* open(
+        client,
+        ({ respond }) => flood(respond(200, { "content-type": "text/html" }), "z".repeat(64 * 1024))
+      )
       assertError(yield* failure(StreamableHttpTransport.request(transport, call(1))), "ProtocolError", {
         reason: "UnexpectedContentType",
         excerpt: "z".repeat(1024)
@@ -430,13 +456,13 @@ overEveryClient("a JSON answer", (client) => {
     Effect.gen(function*() {
       let text = ""
       let pieces = 1
-      const { transport } = yield* open(client, ({ response }) => {
-        response.writeHead(200, { "content-type": "application/json" })
+      const { transport } = yield* open(client, ({ respond }) => {
+        const body = respond(200, { "content-type": "application/json" })
         const bytes = Buffer.from(text)
         const size = Math.ceil(bytes.length / pieces)
         const next = (from: number): void => {
-          if (from >= bytes.length) return void response.end()
-          response.write(bytes.subarray(from, from + size))
+          if (from >= bytes.length) return body.end()
+          body.write(bytes.subarray(from, from + size))
           setImmediate(next, from + size)
         }
         next(0)
@@ -471,39 +497,28 @@ overEveryClient("a JSON answer", (client) => {
         StreamableHttpTransport.request(transport, JsonRpc.request(1, "tools/call", { name: "n", arguments: { text } }))
       )
       const sent = server.arrivals.at(-1)
-      assert.strictEqual(sent?.headers["content-length"], String(Buffer.byteLength(sent?.text ?? "")))
-      assert.isTrue(JSON.parse(sent?.text ?? "").params.arguments.text === text)
+      assert.strictEqual(sent?.headers["content-length"], String(Buffer.byteLength(sent?.body ?? "")))
+      assert.isTrue(JSON.parse(sent?.body ?? "").params.arguments.text === text)
     }))
 
   it.scopedLive("S57: a body that breaks off fails its request, and says the outcome is unknown", () =>
     Effect.gen(function*() {
       const half = JSON.stringify(answer(1)).slice(0, 20)
-      const breaks: ReadonlyArray<readonly [string, (response: Http.ServerResponse) => void]> = [
-        ["content-length larger than what comes", (response) => {
-          response.writeHead(200, { "content-type": "application/json", "content-length": "500" })
-          response.write(half)
-          setTimeout(() => response.socket?.end(), 10)
-        }],
-        ["reset in the middle", (response) => {
-          response.writeHead(200, { "content-type": "application/json" })
-          response.write(half)
-          setTimeout(() => response.socket?.destroy(), 10)
-        }],
-        ["all JSON is there, but not the end of the body", (response) => {
-          response.writeHead(200, { "content-type": "application/json" })
-          response.write(JSON.stringify(answer(1)))
-          setTimeout(() => response.socket?.destroy(), 10)
-        }],
-        ["nothing but the head", (response) => {
-          response.writeHead(200, { "content-type": "application/json" })
-          response.flushHeaders()
-          setTimeout(() => response.socket?.destroy(), 10)
-        }]
+      const breaks: ReadonlyArray<readonly [name: string, headers: Record<string, string>, sent: string]> = [
+        ["content-length larger than what comes", { "content-length": "500" }, half],
+        ["closed in the middle", {}, half],
+        ["all JSON is there, but not the end of the body", {}, JSON.stringify(answer(1))],
+        ["nothing but the head", {}, ""]
       ]
-      let act = breaks[0]?.[1]
-      const { server, transport } = yield* open(client, ({ response }) => act?.(response))
-      for (const [name, how] of breaks) {
-        act = how
+      let headers: Record<string, string> = {}
+      let sent = ""
+      const { server, transport } = yield* open(client, ({ respond }) => {
+        const body = respond(200, { "content-type": "application/json", ...headers })
+        body.write(sent)
+        body.cut()
+      })
+      for (const [name, ...how] of breaks) {
+        ;[headers, sent] = how
         for (const { run } of ways) {
           const before = server.arrivals.length
           const error = yield* failure(run(transport, call(1)))
@@ -521,20 +536,19 @@ overEveryClient("a JSON answer", (client) => {
       let announced = true
       let size = 0
       let written = 0
-      const { server, transport } = yield* open(client, ({ response }) => {
-        const text = JSON.stringify(answer(1, ""))
-        const body = JSON.stringify(answer(1, "x".repeat(size - text.length)))
-        const headers: Http.OutgoingHttpHeaders = { "content-type": "application/json" }
-        if (announced) headers["content-length"] = String(body.length)
-        response.writeHead(200, headers)
-        const pieces = body.match(/.{1,4000}/gs) ?? []
+      const { server, transport } = yield* open(client, ({ respond }) => {
+        const empty = JSON.stringify(answer(1, ""))
+        const text = JSON.stringify(answer(1, "x".repeat(size - empty.length)))
+        const length = announced ? { "content-length": String(text.length) } : {}
+        const body = respond(200, { "content-type": "application/json", ...length })
+        const pieces = text.match(/.{1,4000}/gs) ?? []
         const next = (): void => {
           const piece = pieces.shift()
-          if (response.destroyed) return
-          if (piece === undefined) return void response.end()
+          if (!body.isOpen()) return
+          if (piece === undefined) return body.end()
           written += piece.length
-          if (response.write(piece)) setImmediate(next)
-          else response.once("drain", next)
+          if (body.write(piece)) setImmediate(next)
+          else body.onDrain(next)
         }
         next()
       }, { maxMessageSize: limit })
@@ -558,30 +572,26 @@ overEveryClient("a JSON answer", (client) => {
 
   it.scopedLive("S46: over maxMessageSize and without end", () =>
     Effect.gen(function*() {
-      const { server, transport } = yield* open(client, ({ response }) => {
-        response.writeHead(200, { "content-type": "application/json" })
-        const flood = (): void => {
-          while (!response.destroyed && response.write("[".repeat(64 * 1024)));
-          if (!response.destroyed) response.once("drain", flood)
-        }
-        flood()
-      }, { maxMessageSize: 100_000 })
+      const { server, transport } = yield* open(client, ({ respond }) =>
+        flood(respond(200, { "content-type": "application/json" }), "[".repeat(64 * 1024)), { maxMessageSize: 100_000 })
       for (const { run } of ways) {
         assertError(yield* failure(run(transport, call(1))), "MessageTooLarge", { limit: 100_000, requestId: 1 })
-        yield* eventually(() => server.openResponses() === 0)
+        yield* eventually(() =>
+          server.openResponses() === 0
+        )
       }
       yield* assertUsable(transport, "Active", sessionId)
     }))
 
   it.scopedLive("S45: interrupting while the body comes closes the connection", () =>
     Effect.gen(function*() {
-      const { server, transport } = yield* open(client, ({ response }) => {
-        response.writeHead(200, { "content-type": "application/json" })
-        response.write("{")
-      })
+      const { server, transport } = yield* open(client, ({ respond }) =>
+        void respond(200, { "content-type": "application/json" }).write("{"))
       for (const { run } of ways) {
         const fiber = yield* Effect.fork(run(transport, call(1)))
-        yield* eventually(() => server.openResponses() === 1)
+        yield* eventually(() =>
+          server.openResponses() === 1
+        )
         yield* soon(fiber.interruptAsFork(fiber.id()).pipe(Effect.zipRight(fiber.await)))
         yield* eventually(() => server.openResponses() === 0)
       }
@@ -637,7 +647,7 @@ overEveryClient("a JSON answer", (client) => {
 
   it.scopedLive("S37: the connection is lost before the head: Unknown, and not sent again", () =>
     Effect.gen(function*() {
-      const { server, transport } = yield* open(client, ({ socket }) => void socket.destroy())
+      const { server, transport } = yield* open(client, ({ drop }) => drop())
       for (const { run } of ways) {
         const before = server.arrivals.length
         const error = yield* failure(run(transport, call(1)))
@@ -654,9 +664,8 @@ overEveryClient("a JSON answer", (client) => {
 
   it.scopedLive("S37: what answers is no HTTP", () =>
     Effect.gen(function*() {
-      const { transport } = yield* open(client, ({ socket }) => {
-        socket.end("SSH-2.0-OpenSSH_9.6\r\n")
-      })
+      const server = yield* noHttpServer
+      const transport = yield* connect(client, server, { session: { sessionId, protocolVersion: "2025-11-25" } })
       assertError(yield* failure(StreamableHttpTransport.request(transport, call(1))), "ConnectionError", {
         phase: "Response",
         requestId: 1,
@@ -689,12 +698,11 @@ it.scopedLive("fetch inflates: an answer, and an error body", () =>
   Effect.gen(function*() {
     if (fetch === undefined) return assert.fail("no fetch client")
     let status = 200
-    const { transport } = yield* open(fetch, ({ response }) => {
-      response.writeHead(status, { "content-type": "application/json", "content-encoding": "gzip" })
-      response.end(
+    const { transport } = yield* open(fetch, ({ respond }) =>
+      write(
+        respond(status, { "content-type": "application/json", "content-encoding": "gzip" }),
         Zlib.gzipSync(JSON.stringify(status === 200 ? answer(1) : JsonRpc.error(null, { code: 7, message: "no" })))
-      )
-    })
+      ))
     for (const { run } of ways) {
       status = 200
       assert.deepStrictEqual(yield* soon(run(transport, call(1))), [JsonRpc.success(1, { content: [] })])
@@ -708,13 +716,9 @@ it.scopedLive("fetch inflates, and maxMessageSize counts what comes out: a gzip 
     if (fetch === undefined) return assert.fail("no fetch client")
     const bomb = Zlib.gzipSync(JSON.stringify(answer(1, "0".repeat(50 * 1024 * 1024))))
     assert.isBelow(bomb.length, 100_000)
-    const { server, transport } = yield* open(fetch, ({ response }) => {
-      response.writeHead(200, {
-        "content-type": "application/json",
-        "content-encoding": "gzip",
-        "content-length": bomb.length
-      })
-      response.end(bomb)
+    const { server, transport } = yield* open(fetch, ({ respond }) => {
+      const headers = { "content-type": "application/json", "content-encoding": "gzip" }
+      write(respond(200, { ...headers, "content-length": String(bomb.length) }), bomb)
     }, { maxMessageSize: 1024 * 1024 })
     for (const { run } of ways) {
       assertError(yield* failure(run(transport, call(1))), "MessageTooLarge", {
@@ -731,14 +735,10 @@ it.scopedLive("fetch: a compressed length over maxMessageSize is no reason, an i
   Effect.gen(function*() {
     if (fetch === undefined) return assert.fail("no fetch client")
     const plain = JSON.stringify(answer(1, "a"))
-    const { transport } = yield* open(fetch, ({ response }) => {
+    const { transport } = yield* open(fetch, ({ respond }) => {
       const packed = Zlib.gzipSync(plain, { level: 0 })
-      response.writeHead(200, {
-        "content-type": "application/json",
-        "content-encoding": "gzip",
-        "content-length": packed.length
-      })
-      response.end(packed)
+      const headers = { "content-type": "application/json", "content-encoding": "gzip" }
+      write(respond(200, { ...headers, "content-length": String(packed.length) }), packed)
     }, { maxMessageSize: Buffer.byteLength(JSON.stringify(answer(0, initializeResult))) })
     assert.deepStrictEqual(yield* soon(StreamableHttpTransport.request(transport, call(1))), JsonRpc.success(1, "a"))
   }))
@@ -772,11 +772,12 @@ it.scopedLive("undici does not inflate: every compression is named, never taken 
 
 it.scopedLive("HttpExchange.layerFetch asks for the compressions that fetch undoes, and undoes them", () =>
   Effect.gen(function*() {
-    const server = yield* rawServer(afterHandshake(({ headers, message, response }) => {
-      const packed = Zlib.gzipSync(JSON.stringify(answer(message?.id, headers["accept-encoding"])))
-      response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" })
-      response.end(packed)
-    }))
+    const server = yield* rawServer(afterHandshake(({ headers, message, respond }) =>
+      write(
+        respond(200, { "content-type": "application/json", "content-encoding": "gzip" }),
+        Zlib.gzipSync(JSON.stringify(answer(message?.id, headers["accept-encoding"])))
+      )
+    ))
     yield* Effect.gen(function*() {
       const transport = yield* StreamableHttpTransport.makeExchange({ url: server.url })
       yield* handshake(transport)

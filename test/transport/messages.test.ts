@@ -119,7 +119,7 @@ overEveryClient("outgoing messages", (client) => {
       yield* handshake(transport)
       for (const [name, value] of changedByJson) {
         const result = yield* soon(Effect.either(collect(transport.send(untyped(value)))))
-        assert.strictEqual(server.arrivals.length, 2, `${name}: ${server.arrivals.at(-1)?.text}`)
+        assert.strictEqual(server.arrivals.length, 2, `${name}: ${server.arrivals.at(-1)?.body}`)
         assertError(Either.isLeft(result) ? result.left : undefined, "ProtocolError", {
           reason: "InvalidMessage",
           outcome: "NotExecuted"
@@ -180,7 +180,7 @@ overEveryClient("outgoing messages", (client) => {
       ]
       for (const [message, text] of cases) {
         yield* soon(collect(transport.send(message)))
-        assert.strictEqual(arrivalOf(server.arrivals, server.arrivals.length - 1).text, text)
+        assert.strictEqual(arrivalOf(server.arrivals, server.arrivals.length - 1).body, text)
       }
       assert.strictEqual(server.arrivals.length, cases.length + 2)
     }))

@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Http from "node:http"
 import { inspect } from "node:util"
 import { EventHub } from "../../packages/transport/src/internal/eventHub.ts"
 import {
@@ -507,16 +508,32 @@ const echoes: { readonly [id: string]: (exchange: Exchange) => void } = {
   cut: (exchange) =>
     exchange.events().event({ id: secretToken, retry: 100, data: `no message ${echoed(exchange)}` }).cut(),
   rejected: ({ events }) => events().event({ id: secretId, retry: 100, data: "" }).end(),
-  encoding: (exchange) =>
-    void exchange.response.writeHead(200, { "content-type": "application/json", "content-encoding": secretToken }).end(
-      echoed(exchange)
-    ),
-  reset: ({ socket }) => socket.destroy(),
+  encoding: (exchange) => exchange.json(echoed(exchange), { headers: { "content-encoding": secretToken } }),
+  reset: ({ drop }) => drop(),
   accepted: (exchange) => exchange.status(202, echoed(exchange)),
-  reason: ({ response }) => void response.writeHead(500, secretToken).end(),
   busy: (exchange) => exchange.json(rpcError(exchange), { status: 503, headers: { "retry-after": secretToken } }),
   gone: (exchange) => exchange.status(404, echoed(exchange))
 }
+
+/** Answers everything with the secret as its reason phrase, which a scripted server leaves to the status. */
+const phrasingServer = Effect.acquireRelease(
+  Effect.promise(() =>
+    new Promise<Http.Server>((resolve) => {
+      const server = Http.createServer((request, response) => {
+        request.resume()
+        response.writeHead(500, secretToken).end()
+      }).listen(0, "127.0.0.1", () => resolve(server))
+    })
+  ),
+  (server) =>
+    Effect.sync(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+).pipe(Effect.map((server) => {
+  const address = server.address()
+  return { url: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}/mcp` }
+}))
 
 overEveryClient("secrets", (client) => {
   it.scopedLive("S81: no credential is in any log, span, event or error, wherever a server echoes it", () =>
@@ -543,7 +560,8 @@ overEveryClient("secrets", (client) => {
       const errors: Array<TransportError.TransportError> = []
       const seen: Array<TransportEvent.TransportEvent> = []
       const { close } = yield* Effect.gen(function*() {
-        const connected = yield* connectIn(client, server, { headers: { authorization: `Bearer ${secretToken}` } })
+        const headers = { authorization: `Bearer ${secretToken}` }
+        const connected = yield* connectIn(client, server, { headers })
         const { transport } = connected
         yield* Effect.forkScoped(
           Stream.runForEach(transport.events, (event) => Effect.sync(() => void seen.push(event)))
@@ -567,12 +585,17 @@ overEveryClient("secrets", (client) => {
         assert.deepStrictEqual(piped, [])
         errors.push(yield* failureOf(transport.terminate))
         yield* soon(handshake(transport))
+        const session = { sessionId: secretId, protocolVersion: "2025-11-25" }
+        const phrased = yield* connect(client, yield* phrasingServer, { headers, session })
+        yield* Effect.forkScoped(Stream.runForEach(phrased.events, (event) => Effect.sync(() => void seen.push(event))))
+        yield* Effect.sleep("10 millis")
+        errors.push(yield* failureOf(request(phrased, call("reason"), options)))
         return connected
       }).pipe(Effect.provide([layer, tracing.layer]))
       yield* soon(close)
 
-      assert.strictEqual(errors.length, Object.keys(echoes).length + 3)
-      const names = ["receive", "noted", ...Object.keys(echoes), "terminate"]
+      assert.strictEqual(errors.length, Object.keys(echoes).length + 4)
+      const names = ["receive", "noted", ...Object.keys(echoes), "terminate", "reason"]
       const leaks: Array<string> = []
       const check = (text: string, where: string): void => {
         try {

@@ -54,7 +54,7 @@ overEveryClient("overload", (client) => {
       yield* Effect.yieldNow()
       const response = yield* StreamableHttpTransport.request(transport, call())
       assert.isTrue(JsonRpc.isSuccessResponse(response))
-      assert.strictEqual(new Set(server.arrivals.map(({ text }) => text)).size, 1)
+      assert.strictEqual(new Set(server.arrivals.map(({ body }) => body)).size, 1)
       assert.strictEqual(server.arrivals.length, 3)
       const delayed = Chunk.toReadonlyArray(yield* Fiber.join(told))
       assert.deepStrictEqual(delayed.map((event) => "status" in event && event.status), [429, 429])

@@ -27,7 +27,7 @@ import {
 } from "../support/harness.ts"
 import { clocked, live } from "../support/quiet.ts"
 import { type EventWriter, type Exchange, rawServer } from "../support/rawServer.ts"
-import { bare, jsonBody, scripted, type ScriptedResponse, sse } from "../support/scriptedExchange.ts"
+import { bare, jsonBody, scripted, type ScriptedResponse, sse } from "../support/scriptedTransport.ts"
 
 const initialized = JsonRpc.notification("notifications/initialized")
 
@@ -263,11 +263,11 @@ overEveryClient("receive", (client) => {
     () =>
       Effect.gen(function*() {
         let n = 0
-        const { gets, transport } = yield* opened(({ events, socket, status }) => {
+        const { gets, transport } = yield* opened(({ drop, events, status }) => {
           n++
           if (n === 1) return events().event({ id: "g1", data: progress(1) }).cut()
           if (n === 2) return status(503)
-          if (n === 3) return socket.destroy()
+          if (n === 3) return drop()
           if (n === 4) {
             return events().event({ id: "g1", data: progress(1) }).event({ id: "g2", data: progress(2) }).end()
           }
@@ -687,16 +687,16 @@ describe("receive under the test clock", () => {
     Effect.gen(function*() {
       const response = sse()
       for (let n = 1; n <= 20; n++) response.event({ id: `g${n}`, data: progress(n) })
-      const { transport } = yield* scripted(() => response, { receiveBufferSize: 3 })
+      const { transport, watched } = yield* scripted(() => response, { receiveBufferSize: 3 })
       const pull = yield* Stream.toPull(transport.receive)
       const got: Array<JsonRpc.Message> = []
       got.push(...Chunk.toReadonlyArray(yield* pull))
       yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
-      assert.isTrue(response.isPaused)
-      assert.isBelow(response.delivered, 5 * 90)
+      assert.isTrue(watched[0]?.isPaused)
+      assert.isBelow(watched[0]?.delivered ?? Infinity, 5 * 90)
       for (let n = 2; n <= 20; n++) got.push(...Chunk.toReadonlyArray(yield* pull))
       assert.deepStrictEqual(got, Array.from({ length: 20 }, (_, i) => progress(i + 1)))
-      assert.isFalse(response.isPaused)
+      assert.isFalse(watched[0]?.isPaused)
     }))
 })
 

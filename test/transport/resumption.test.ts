@@ -1,10 +1,4 @@
-import {
-  type HttpExchange,
-  JsonRpc,
-  Reconnection,
-  StreamableHttpTransport,
-  TransportError
-} from "@effect-mcp/transport"
+import { JsonRpc, Reconnection, StreamableHttpTransport, TransportError } from "@effect-mcp/transport"
 import { assert, describe } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -33,7 +27,7 @@ import {
 } from "../support/harness.ts"
 import { clocked, live } from "../support/quiet.ts"
 import { type Exchange, rawServer } from "../support/rawServer.ts"
-import { bare, jsonBody, refused, scripted, type ScriptedResponse, sse } from "../support/scriptedExchange.ts"
+import { bare, jsonBody, refused, scripted, type ScriptedResponse, sse } from "../support/scriptedTransport.ts"
 
 const done = (id: JsonRpc.RequestId) => JsonRpc.success(id, { content: [] })
 
@@ -98,7 +92,7 @@ overEveryClient("resumption", (client) => {
           assert.strictEqual(get?.headers["x-own"], "mine")
           assert.strictEqual(get?.headers["x-message"], "this")
           assert.isUndefined(get?.headers["content-type"])
-          assert.strictEqual(get?.text, "")
+          assert.strictEqual(get?.body, "")
           yield* healthy(transport)
           yield* isActive(transport)
         })
@@ -140,11 +134,11 @@ overEveryClient("resumption", (client) => {
   live("S62: the cursor survives empty and failed resumes", () =>
     Effect.gen(function*() {
       let gets = 0
-      const { calls, transport } = yield* opened(({ events, method, socket, status }) => {
+      const { calls, transport } = yield* opened(({ drop, events, method, status }) => {
         if (method === "POST") return events().event({ id: "e1", data: progress(1) }).cut()
         gets++
         if (gets === 1) return events().end()
-        if (gets === 2) return socket.destroy()
+        if (gets === 2) return drop()
         if (gets === 3) return status(503)
         if (gets === 4) return events().raw(": nothing\n\n").cut()
         events().event({ data: done(1) }).end()
@@ -301,7 +295,7 @@ overEveryClient("resumption", (client) => {
       ["425", ({ status }: Exchange) => status(425)],
       ["429", ({ status }: Exchange) => status(429)],
       ["500", ({ status }: Exchange) => status(500)],
-      ["a reset", ({ socket }: Exchange) => socket.destroy()]
+      ["a reset", ({ drop }: Exchange) => drop()]
     ] as ReadonlyArray<readonly [string, (exchange: Exchange) => void]>
   ) {
     live(`S55, S63: ${name} on the resuming GET is a failed attempt`, () =>
@@ -564,10 +558,10 @@ overEveryClient("resumption", (client) => {
   live("S69: 5xx and resets of an explicit resumption are retried by the policy", () =>
     Effect.gen(function*() {
       let gets = 0
-      const { calls, transport } = yield* opened(({ events, socket, status }) => {
+      const { calls, transport } = yield* opened(({ drop, events, status }) => {
         gets++
         if (gets === 1) return status(500)
-        if (gets === 2) return socket.destroy()
+        if (gets === 2) return drop()
         events().event({ data: done(1) }).end()
       })
       const { messages } = yield* within(recorded(transport, call(1), { resumptionToken: "t1" }))
@@ -832,10 +826,9 @@ describe("S59: when a stream reconnects", () => {
   clocked("the policy is told what happened", () =>
     Effect.gen(function*() {
       const told: Array<Reconnection.StreamInterruption> = []
-      const cut = new Error("the wire was cut")
       let n = 0
-      const { transport } = yield* scripted(({ method }) => {
-        if (method === "POST") return sse().event({ id: "e1", retry: 200, data: progress(1) }).cut(cut)
+      const { transport, watched } = yield* scripted(({ method }) => {
+        if (method === "POST") return sse().event({ id: "e1", retry: 200, data: progress(1) }).cut()
         n++
         if (n === 1) return bare(500)
         if (n === 2) return sse().event({ id: "e2", data: "" }).end()
@@ -864,7 +857,8 @@ describe("S59: when a stream reconnects", () => {
           { attempts: 1, lastEventId: "e2", requestId: "r", retry: 200, stream: "Request" }
         ]
       )
-      assert.strictEqual(told[0]?.cause, cut)
+      assert.strictEqual(Object(told[0]?.cause).code, "UND_ERR_SOCKET")
+      assert.strictEqual(told[0]?.cause, watched[0]?.cause)
       assert.isTrue(told[1]?.cause instanceof TransportError.HttpStatusError)
       assert.strictEqual(told[2]?.cause, undefined)
       assert.strictEqual(Object(told[3]?.cause).code, "ECONNREFUSED")
@@ -872,13 +866,13 @@ describe("S59: when a stream reconnects", () => {
 
   clocked("S63: the cause of the last loss travels into the error", () =>
     Effect.gen(function*() {
-      const cut = new Error("the wire was cut")
-      const { transport } = yield* scripted(() => sse().event({ id: "e1", data: "" }).cut(cut), {
+      const { transport, watched } = yield* scripted(() => sse().event({ id: "e1", data: "" }).cut(), {
         reconnect: Reconnection.never
       })
       const error = yield* patiently(errorOf(transport))
       assert.deepInclude({ ...error }, { reason: "Exhausted", attempts: 0, lastEventId: "e1" })
-      assert.strictEqual(error._tag === "ResumptionError" ? error.cause : undefined, cut)
+      assert.strictEqual(Object(watched[0]?.cause).code, "UND_ERR_SOCKET")
+      assert.strictEqual(error._tag === "ResumptionError" ? error.cause : undefined, watched[0]?.cause)
       assert.strictEqual("status" in error ? error.status : undefined, undefined)
     }))
 
@@ -1017,7 +1011,7 @@ describe("S59: when a stream reconnects", () => {
       const { aborted, gets, opened, transport } = yield* scripted(({ method }) => {
         if (method === "POST") {
           return Effect.delay(
-            Effect.sync((): HttpExchange.Response => sse().event({ id: "e1", data: "" }).end()),
+            Effect.sync(() => sse().event({ id: "e1", data: "" }).end()),
             "10 minutes"
           )
         }
@@ -1032,7 +1026,7 @@ describe("S59: when a stream reconnects", () => {
 
   clocked("S64: in all of these the POST is made once", () =>
     Effect.gen(function*() {
-      const endings: ReadonlyArray<() => HttpExchange.Response> = [
+      const endings: ReadonlyArray<() => ScriptedResponse> = [
         () => sse().cut(),
         () => sse().event({ id: "e1", data: "" }).cut(),
         () => sse().event({ id: "e1", data: "" }).end(),

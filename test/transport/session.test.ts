@@ -418,7 +418,7 @@ overEveryClient("the session", (client) => {
             return exchange.json({ jsonrpc: "2.0", id: message.id, error })
           }
           default:
-            exchange.socket.destroy()
+            exchange.drop()
         }
       })
       const transport = yield* connect(client, server)
@@ -677,7 +677,7 @@ overEveryClient("the session", (client) => {
       const moved = server.arrivals.at(-1)
       assert.strictEqual(moved?.path, "/moved")
       assert.strictEqual(moved?.headers["mcp-session-id"], sessionId)
-      assert.deepStrictEqual(JSON.parse(moved?.text ?? ""), call("near"))
+      assert.deepStrictEqual(JSON.parse(moved?.body ?? ""), call("near"))
     }))
 })
 

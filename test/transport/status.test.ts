@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import type * as Http from "node:http"
 import {
   afterHandshake,
   answer,
@@ -20,7 +19,7 @@ import {
   sessionId
 } from "../support/harness.ts"
 import { type Exchange, rawServer } from "../support/rawServer.ts"
-import { bare, scripted, ScriptedResponse } from "../support/scriptedExchange.ts"
+import { bare, scripted, ScriptedResponse } from "../support/scriptedTransport.ts"
 import {
   arrivalOf,
   arrived,
@@ -115,7 +114,7 @@ const rows: ReadonlyArray<Row> = [
   { status: 599, outcome: "Unknown", answers: true }
 ]
 
-const headersOf = ({ type }: Body): Http.OutgoingHttpHeaders => type === undefined ? {} : { "content-type": type }
+const headersOf = ({ type }: Body): Record<string, string> => type === undefined ? {} : { "content-type": type }
 
 const progress = JsonRpc.notification("notifications/progress", { progressToken: 1, progress: 1 })
 const submissions: ReadonlyArray<JsonRpc.Notification | JsonRpc.Response> = [
@@ -456,7 +455,7 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S41: Retry-After, WWW-Authenticate and Location reach the error", () =>
     Effect.gen(function*() {
-      let headers: Http.OutgoingHttpHeaders = {}
+      let headers: Record<string, string> = {}
       let status = 429
       const server = yield* rawServer(afterHandshake(exceptHealthy((exchange) => exchange.status(status, "", headers))))
       const transport = yield* connect(client, server)
@@ -517,7 +516,7 @@ overEveryClient("a status", (client) => {
       const script = answering()
       const server = yield* rawServer(afterHandshake(exceptHealthy((exchange) => {
         if (exchange.message?.id === "sibling") held = exchange
-        else if (exchange.message?.id === "cut") exchange.socket.destroy()
+        else if (exchange.message?.id === "cut") exchange.drop()
         else script.handle(exchange)
       })))
       const transport = yield* connect(client, server)
@@ -559,11 +558,11 @@ overEveryClient("a status", (client) => {
     Effect.gen(function*() {
       let written = 0
       const block = "x".repeat(64 * 1024)
-      const server = yield* rawServer(afterHandshake(exceptHealthy(({ response }) => {
-        response.writeHead(500, { "content-type": "text/plain" })
+      const server = yield* rawServer(afterHandshake(exceptHealthy(({ respond }) => {
+        const body = respond(500, { "content-type": "text/plain" })
         const flood = (): void => {
-          while (!response.destroyed && response.write(block)) written += block.length
-          if (!response.destroyed) response.once("drain", flood)
+          while (body.isOpen() && body.write(block)) written += block.length
+          if (body.isOpen()) body.onDrain(flood)
         }
         flood()
       })))
@@ -598,10 +597,10 @@ overEveryClient("a status", (client) => {
 
   it.scopedLive("S41: an error body that breaks off still gives the status and what came", () =>
     Effect.gen(function*() {
-      const server = yield* rawServer(afterHandshake(exceptHealthy(({ response }) => {
-        response.writeHead(502, { "content-type": "text/plain", "content-length": "1000" })
-        response.write("half of it")
-        setTimeout(() => response.socket?.destroy(), 10)
+      const server = yield* rawServer(afterHandshake(exceptHealthy(({ respond }) => {
+        const body = respond(502, { "content-type": "text/plain", "content-length": "1000" })
+        body.write("half of it")
+        body.cut()
       })))
       const transport = yield* connect(client, server)
       yield* handshake(transport)

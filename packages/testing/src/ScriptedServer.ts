@@ -37,6 +37,8 @@ export interface Arrival {
   /** Names and values in turn, as they came. */
   readonly rawHeaders: ReadonlyArray<string>
   readonly body: string
+  /** The connection that it came on, numbered from 0 as they were opened; in memory each exchange has its own. */
+  readonly connection: number
   /** The body as a JSON object; `undefined` if it is none. */
   readonly message: { readonly [key: string]: unknown } | undefined
 }

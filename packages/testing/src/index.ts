@@ -9,3 +9,18 @@
  * @since 0.1.0
  */
 export * as ScriptedServer from "./ScriptedServer.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as FaultProxy from "./FaultProxy.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as Cassette from "./Cassette.ts"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestTransport from "./TestTransport.ts"

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -146,7 +147,9 @@ export class HttpStatusError extends Schema.TaggedError<HttpStatusError>("@effec
     const said = this.error === undefined
       ? this.body === undefined || this.body === "" ? "" : `: ${this.body.slice(0, 200)}`
       : `: ${this.error.message} (${this.error.code})`
-    const to = this.location === undefined ? "" : `, a redirect to ${this.location} that is not followed`
+    const to = this.location === undefined
+      ? ""
+      : `, a redirect to ${this.location} that is not followed (only 307 and 308 within the origin are, 5 in a row at most)`
     return `${this.method} was answered with status ${this.status}${to}${about(this)}${said}`
   }
 }
@@ -270,12 +273,13 @@ export class ResumptionError extends Schema.TaggedError<ResumptionError>("@effec
    */
   override get message(): string {
     const status = this.status === undefined ? "" : `, status ${this.status}`
+    const retry = this.retry === undefined ? "" : `: ${Duration.toMillis(this.retry)} ms`
     const what = {
       MissingToken: "the resumption token is empty",
       NotResumable: "only a stateful request can be resumed, by a token that fits into a header",
       Rejected: `the server refused to resume the stream${status}`,
       Unsupported: `the server does not resume streams${status}`,
-      RetryTooLong: "the server asked to wait longer than maxRetryDelay before reconnecting",
+      RetryTooLong: `the server asked to wait longer than maxRetryDelay before reconnecting${retry}`,
       Exhausted: `the stream was lost and ${this.attempts} reconnects brought no progress${status}`
     }[this.reason]
     return `${what}${about(this)}${causeText(this.cause)}`

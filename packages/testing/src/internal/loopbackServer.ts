@@ -25,16 +25,19 @@ export const serve = (
 const listen = async (
   handle: (request: WireRequest, wire: Wire) => void
 ): Promise<Loopback & { readonly stop: () => Promise<void> }> => {
-  const sockets = new Set<Socket>()
+  const sockets = new Map<Socket, number>()
+  let opened = 0
   const server = Http.createServer((request, response) => {
+    const connection = sockets.get(request.socket)
+    if (connection === undefined) return
     const chunks: Array<Uint8Array> = []
     request.on("error", () => {})
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk))
-    request.on("end", () => handle(readRequest(request, chunks), makeWire(response)))
+    request.on("end", () => handle(readRequest(request, chunks, connection), makeWire(response)))
   })
   server.keepAliveTimeout = 30_000
   server.on("connection", (socket) => {
-    sockets.add(socket)
+    sockets.set(socket, opened++)
     socket.setNoDelay(true)
     socket.on("error", () => {})
     socket.on("close", () => sockets.delete(socket))
@@ -49,20 +52,25 @@ const listen = async (
     origin: `http://127.0.0.1:${address.port}`,
     openConnections: () => sockets.size,
     stop: async () => {
-      const gone = Array.from(sockets, (socket) => new Promise((resolve) => socket.once("close", resolve)))
+      const gone = Array.from(sockets.keys(), (socket) => new Promise((resolve) => socket.once("close", resolve)))
       const closed = new Promise((resolve) => server.close(resolve))
-      for (const socket of sockets) socket.destroy()
+      for (const socket of sockets.keys()) socket.destroy()
       await Promise.all([closed, ...gone])
     }
   }
 }
 
-const readRequest = (request: Http.IncomingMessage, chunks: ReadonlyArray<Uint8Array>): WireRequest => ({
+const readRequest = (
+  request: Http.IncomingMessage,
+  chunks: ReadonlyArray<Uint8Array>,
+  connection: number
+): WireRequest => ({
   method: request.method ?? "",
   path: request.url ?? "",
   headers: Headers.fromInput(Object.entries(request.headers).map(([name, value]) => [name, String(value)] as const)),
   rawHeaders: request.rawHeaders,
-  body: Buffer.concat(chunks).toString("utf8")
+  body: Buffer.concat(chunks).toString("utf8"),
+  connection
 })
 
 const makeWire = (response: Http.ServerResponse): Wire => {

@@ -2,7 +2,7 @@
  * The connections of a scripted server without sockets: an `HttpClient` that hands its requests over in memory. Bodies are
  * pulled, so that a client that does not read stops the server as a socket would; nothing here knows any time.
  */
-import * as Headers from "@effect/platform/Headers"
+import type * as Headers from "@effect/platform/Headers"
 import type * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
@@ -17,14 +17,16 @@ const highWaterMark = 16 * 1024
 
 export const makeClient = (
   handle: (request: WireRequest, wire: Wire) => Effect.Effect<void>
-): HttpClient.HttpClient =>
-  HttpClient.make((request, url, signal) =>
+): HttpClient.HttpClient => {
+  let opened = 0
+  return HttpClient.make((request, url, signal) =>
     Effect.flatMap(readBody(request), (body) => {
       const wire = new MemoryWire(request, signal)
       const path = url.pathname + url.search
       const rawHeaders = Object.entries(request.headers).flat()
+      const { headers, method } = request
       return Effect.zipRight(
-        handle({ method: request.method, path, headers: request.headers, rawHeaders, body }, wire),
+        handle({ method, path, headers, rawHeaders, body, connection: opened++ }, wire),
         Effect.async<HttpClientResponse.HttpClientResponse, HttpClientError.RequestError>((resume) => {
           wire.whenAnswered(resume)
           return Effect.sync(() => wire.abandon())
@@ -32,6 +34,7 @@ export const makeClient = (
       )
     })
   )
+}
 
 const readBody = (
   request: HttpClientRequest.HttpClientRequest

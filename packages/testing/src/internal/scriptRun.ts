@@ -90,7 +90,7 @@ export class ScriptRun {
       case "Replay":
         return this.replay(exchange, wire, reply.headers)
       case "Respond": {
-        const told = { requestId: exchange.message?.id, steps: reply.body, next: 0, done: new Set<number>() }
+        const told = { requestId: this.requestOf(exchange), steps: reply.body, next: 0, done: new Set<number>() }
         return Effect.zipRight(
           Duration.isZero(reply.delay) ? Effect.void : Effect.sleep(reply.delay),
           Effect.suspend(() => {
@@ -100,6 +100,12 @@ export class ScriptRun {
         )
       }
     }
+  }
+
+  /** Whose stream it is: on a GET, that of the event to go on after. */
+  private requestOf({ headers, message }: Arrival): unknown {
+    const lastEventId = headers["last-event-id"]
+    return lastEventId === undefined ? message?.id : this.told.get(lastEventId)?.requestId
   }
 
   private replay(exchange: Exchange, wire: Wire, headers: Headers.Headers): Effect.Effect<void> {

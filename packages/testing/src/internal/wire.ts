@@ -29,4 +29,6 @@ export interface WireRequest {
   readonly headers: Headers.Headers
   readonly rawHeaders: ReadonlyArray<string>
   readonly body: string
+  /** The connection it came on, numbered in the order in which they were opened. */
+  readonly connection: number
 }

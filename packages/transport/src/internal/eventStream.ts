@@ -47,6 +47,8 @@ export class EventStreamParser {
   private lineChars = 0
   // The rest of the current line is of no interest: a comment, or part of an event that is too large.
   private discardLine = false
+  // It is a field, and so part of the event all the same.
+  private discardsField = false
   // Whether the chunk before may have ended inside a character.
   private insideCharacter = false
   // The block that is being read.
@@ -54,6 +56,8 @@ export class EventStreamParser {
   private event = ""
   private data: string | undefined
   private dataBytes = 0
+  // Fields that are no data, which an event without an end may repeat for ever.
+  private otherChars = 0
   private blockChars = 0
   private oversize = false
 
@@ -111,11 +115,13 @@ export class EventStreamParser {
   }
 
   private takeLine(text: string, start: number, end: number, ascii: boolean): void {
-    this.blockChars += this.lineChars + end - start + 1
+    const lineChars = this.lineChars + end - start + 1
+    this.blockChars += lineChars
     this.lineChars = 0
     if (this.isHopeless(0)) return this.reportTooLarge()
     if (this.discardLine) {
       this.discardLine = false
+      if (this.discardsField) this.addOther(lineChars)
     } else if (this.partial.length > 0) {
       const line = this.partial + text.slice(start, end)
       const isAscii = ascii && this.partialIsAscii
@@ -131,14 +137,19 @@ export class EventStreamParser {
   private keepPartial(rest: string, ascii: boolean): void {
     this.lineChars += rest.length
     if (this.isHopeless(this.lineChars)) return this.reportTooLarge()
-    if (this.discardLine) return
+    if (this.discardLine) {
+      if (this.discardsField && this.isTooMuch(this.lineChars)) this.tooLarge()
+      return
+    }
     this.partial += rest
     this.partialIsAscii = this.partialIsAscii && ascii
     const isData = this.partial.startsWith("data:")
     const isTooLong = isData
       ? this.oversize || this.dataBytes + this.partial.length - "data: ".length > this.maxEventSize
       : this.partial.length > longestFieldLine
-    if (!isTooLong && this.partial.charCodeAt(0) !== COLON) return
+    const isComment = this.partial.charCodeAt(0) === COLON
+    if (!isTooLong && !isComment) return
+    this.discardsField = !isComment && !isData
     this.partial = ""
     this.partialIsAscii = true
     this.discardLine = true
@@ -155,6 +166,7 @@ export class EventStreamParser {
       if (next === end) return this.addData("", ascii)
       if (text.charCodeAt(next) === COLON) return this.addData(text.slice(valueStart(text, next, end), end), ascii)
     }
+    this.addOther(end - start + 1)
     if (end - start > longestFieldLine) return
     const colon = text.indexOf(":", start)
     const name = colon === -1 || colon >= end ? text.slice(start, end) : text.slice(start, colon)
@@ -168,6 +180,15 @@ export class EventStreamParser {
     }
   }
 
+  private addOther(chars: number): void {
+    if (this.isTooMuch(chars)) return this.tooLarge()
+    this.otherChars += chars
+  }
+
+  private isTooMuch(chars: number): boolean {
+    return !this.oversize && this.otherChars + chars > this.maxEventSize + longestFieldLine
+  }
+
   private addData(value: string, ascii: boolean): void {
     if (this.oversize) return
     this.dataBytes += (ascii ? value.length : utf8Length(value)) + (this.data === undefined ? 0 : 1)
@@ -178,6 +199,7 @@ export class EventStreamParser {
   private dispatch(): void {
     if (this.oversize) return this.reportTooLarge()
     this.blockChars = 0
+    this.otherChars = 0
     const { data, event, id } = this
     if (data === undefined && id === undefined && event === "") return
     this.id = undefined

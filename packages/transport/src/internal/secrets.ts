@@ -9,6 +9,26 @@ const blot = "<redacted>"
 /** How deep values are looked into. */
 const deepest = 64
 
+/**
+ * Texts that errors may keep beside their message: they name things. Others may hold what a server has sent, as `data` of
+ * undici's parser does, and with it a session id that nobody knew yet.
+ */
+const naming: ReadonlySet<string> = new Set([
+  "_tag",
+  "address",
+  "code",
+  "errno",
+  "host",
+  "hostname",
+  "library",
+  "message",
+  "name",
+  "reason",
+  "stack",
+  "syscall",
+  "type"
+])
+
 /** How many session ids of the past are still blotted out. */
 const remembered = 8
 
@@ -79,9 +99,9 @@ export class Secrets {
     const inner = cause.cause === undefined ? undefined : this.redactCause(cause.cause, more, depth + 1)
     const text = `${cause.message}\n${cause.stack ?? ""}`
     const members = Object.entries(cause).filter(([name]) => name !== "cause")
-    const isHarmless = ([, value]: readonly [string, unknown]): boolean =>
+    const isHarmless = ([name, value]: readonly [string, unknown]): boolean =>
       typeof value !== "object" && typeof value !== "function" &&
-      (typeof value !== "string" || this.redact(value, more) === value)
+      (typeof value !== "string" || (naming.has(name) && this.redact(value, more) === value))
     if (inner === cause.cause && this.redact(text, more) === text && members.every(isHarmless)) return cause
     const clean = new Error(this.redact(cause.message, more), inner === undefined ? {} : { cause: inner })
     clean.name = cause.name

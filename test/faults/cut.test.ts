@@ -1,20 +1,26 @@
 /**
- * Calls whose connection is cut at one byte after the other of the response.
+ * Calls whose connection is cut at one byte after the other of the response: every 7th, or as `CUT_STEP` says.
  *
  * The response of a call is a head, then events; the first event carries nothing but an id. Up to the end of the head the
  * client knows nothing; before the end of the first event it has nowhere to resume; from then on nothing may be lost.
  */
+import { FaultProxy } from "@effect-mcp/testing"
 import { StreamableHttpTransport } from "@effect-mcp/transport"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import * as Calls from "../e2e/calls.ts"
+import { type SdkServer, sdkServer } from "../e2e/servers.ts"
 import { type Client, connect, overEveryClient } from "../support/harness.ts"
-import * as Calls from "./calls.ts"
-import { cutProxy } from "./cutProxy.ts"
-import { type SdkServer, sdkServer } from "./servers.ts"
 
 const steps = 3
+
+const step = Number(process.env.CUT_STEP ?? 7)
+
+/** The n-th exchange ends after so many bytes of its response. */
+const faultsOf = (cuts: ReadonlyArray<number | undefined>): FaultProxy.Sequence =>
+  cuts.map((bytes) => bytes === undefined ? [] : [FaultProxy.cut({ after: { bytes } })])
 
 // A server may take a moment to see that a connection is gone, and refuses to resume its stream until then.
 const patiently = Schedule.spaced("10 millis").pipe(Schedule.intersect(Schedule.recurs(50)))
@@ -36,7 +42,7 @@ const callThrough = (
 ) =>
   Effect.scoped(Effect.gen(function*() {
     const id = `cut ${cuts.join(" ")}`
-    const proxy = yield* cutProxy(server.url, cuts)
+    const proxy = yield* FaultProxy.make({ target: server.url, faults: faultsOf(cuts) })
     const transport = yield* connect(client, proxy, {
       session,
       reconnect: patiently,
@@ -50,7 +56,7 @@ const callThrough = (
         onTimeout: () => new Error(`hangs when cut after ${cuts.join(" and ")} bytes`)
       })
     )
-    const passed = yield* proxy.passed
+    const passed = yield* proxy.exchanges
     const wire = (yield* server.wire).filter(({ headers }) => headers["x-call"] === id)
     // The session has survived whatever happened: the next call is as good as any.
     yield* proxy.mend
@@ -63,7 +69,7 @@ const callThrough = (
     return {
       id,
       called,
-      passed: passed.map((bytes) => bytes.toString("latin1")),
+      passed: passed.map(({ response }) => Buffer.from(response).toString("latin1")),
       posts: wire.filter(({ method }) => method === "POST").length,
       gets: wire.filter(({ method }) => method === "GET")
     }
@@ -85,8 +91,8 @@ const lastId = (response: string): string | undefined =>
 /** How far the client got with the POST, judged by the bytes it was given. */
 const reached = (response: string): "nothing" | "the head" | "an event id" | "the answer" => {
   if (headEnd(response) === -1) return "nothing"
-  if (lastId(response) === undefined) return "the head"
-  return wholeEvents(response).includes("\"result\":") ? "the answer" : "an event id"
+  if (wholeEvents(response).includes("\"result\":")) return "the answer"
+  return lastId(response) === undefined ? "the head" : "an event id"
 }
 
 const assertComplete = ({ called, id }: Outcome, at: string): void => {
@@ -134,7 +140,7 @@ const every = (count: number, end: number): ReadonlyArray<number> =>
 
 overEveryClient("a response that is cut", (client) => {
   it.scopedLive(
-    "S57, S58, S60, S62, S64: at every 7th byte: the answer once, each step once, or the right failure",
+    "S57, S58, S60, S62, S64: at any byte: the answer once, each step once, or the right failure",
     () =>
       Effect.gen(function*() {
         const server = yield* sdkServer()
@@ -143,7 +149,7 @@ overEveryClient("a response that is cut", (client) => {
         assertComplete(whole, "not cut")
         const length = whole.passed[0]?.length ?? 0
         assert.isAbove(length, 500)
-        const zones = yield* Effect.forEach(every(7, length + 50), (offset) =>
+        const zones = yield* Effect.forEach(every(step, length + 50), (offset) =>
           Effect.map(
             callThrough(client, server, session, [offset]),
             (outcome) => assertOutcome(outcome, `cut after ${offset} bytes`)
@@ -155,7 +161,32 @@ overEveryClient("a response that is cut", (client) => {
           "the head"
         ])
       }),
-    15_000
+    300_000
+  )
+
+  it.scopedLive(
+    "S58: at any byte, without event ids: a typed failure unless the answer was whole, never a hang",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* sdkServer({ eventStore: false })
+        const session = yield* openSession(client, server)
+        const whole = yield* callThrough(client, server, session, [])
+        assertComplete(whole, "not cut")
+        const length = whole.passed[0]?.length ?? 0
+        const zones = yield* Effect.forEach(every(step, length + 50), (offset) =>
+          Effect.map(callThrough(client, server, session, [offset]), (outcome) => {
+            const at = `cut after ${offset} bytes`
+            const zone = reached(outcome.passed[0] ?? "")
+            assert.strictEqual(outcome.posts, 1, `${at}: a POST is never repeated`)
+            if (zone === "the answer") {
+              assertComplete(outcome, at)
+            } else assertLost(outcome, zone === "nothing" ? "Response" : "Body", at)
+            assert.deepStrictEqual(outcome.gets, [], at)
+            return zone
+          }), { concurrency: 6 })
+        assert.deepStrictEqual(Array.from(new Set(zones)).toSorted(), ["nothing", "the answer", "the head"])
+      }),
+    300_000
   )
 
   it.scopedLive("S60, S61, S62: and the streams that resume it are cut as well", () =>
