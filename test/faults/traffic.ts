@@ -65,15 +65,14 @@ export const openTransport = (client: NamedClient, options: StreamableHttpTransp
 export interface Sample {
   readonly heap: number
   readonly external: number
-  readonly rss: number
   readonly handles: number
 }
 
 export const sample = (): Sample => {
   if (globalThis.gc === undefined) throw new Error("run with --expose-gc")
   globalThis.gc()
-  const { arrayBuffers, external, heapUsed, rss } = process.memoryUsage()
-  return { heap: heapUsed, external: external + arrayBuffers, rss, handles: process.getActiveResourcesInfo().length }
+  const { external, heapUsed } = process.memoryUsage()
+  return { heap: heapUsed, external, handles: process.getActiveResourcesInfo().length }
 }
 
 export const megabytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1)

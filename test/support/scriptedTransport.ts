@@ -8,7 +8,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { renderEvent } from "../../packages/testing/src/internal/serverExchange.ts"
+import { renderEvent } from "../../packages/testing/src/internal/scriptedServer/serverExchange.ts"
 
 /** A response under the control of a test. */
 export class ScriptedResponse {

@@ -4,15 +4,15 @@
  */
 import * as FaultProxy from "@effect-mcp/testing/FaultProxy"
 import { assert, describe, it } from "@effect/vitest"
-import { eventBoundaries } from "../../packages/testing/src/internal/eventBoundaries.ts"
-import { stagesOf, type Step } from "../../packages/testing/src/internal/faultProxyStages.ts"
-import { growingBytes } from "../../packages/testing/src/internal/growingBytes.ts"
+import { eventBoundaries } from "../../packages/testing/src/internal/faultProxy/eventBoundaries.ts"
+import { growingBytes } from "../../packages/testing/src/internal/faultProxy/growingBytes.ts"
 import {
   ignoreParts,
   type Part,
   requestReader,
   responseFramer
-} from "../../packages/testing/src/internal/httpFraming.ts"
+} from "../../packages/testing/src/internal/faultProxy/httpFraming.ts"
+import { stagesOf, type Step } from "../../packages/testing/src/internal/faultProxy/stages.ts"
 import { beginningOf, chunk, chunkedHead, withLength } from "./faultProxyPeers.ts"
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1")

@@ -12,7 +12,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { bare, jsonBody, scripted, type ScriptedResponse, sse } from "../support/scriptedExchange.ts"
+import { bare, jsonBody, scripted, type ScriptedResponse, sse } from "../support/scriptedTransport.ts"
 
 export interface Subject {
   readonly transport: StreamableHttpTransport.Service

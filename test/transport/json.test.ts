@@ -504,27 +504,29 @@ overEveryClient("a JSON answer", (client) => {
   it.scopedLive("S57: a body that breaks off fails its request, and says the outcome is unknown", () =>
     Effect.gen(function*() {
       const half = JSON.stringify(answer(1)).slice(0, 20)
-      const breaks: ReadonlyArray<readonly [name: string, headers: Record<string, string>, sent: string]> = [
-        ["content-length larger than what comes", { "content-length": "500" }, half],
-        ["closed in the middle", {}, half],
-        ["all JSON is there, but not the end of the body", {}, JSON.stringify(answer(1))],
-        ["nothing but the head", {}, ""]
+      const breaks: ReadonlyArray<{ name: string; headers?: Record<string, string>; sent: string }> = [
+        { name: "content-length larger than what comes", headers: { "content-length": "500" }, sent: half },
+        { name: "closed in the middle", sent: half },
+        { name: "all JSON is there, but not the end of the body", sent: JSON.stringify(answer(1)) },
+        { name: "nothing but the head", sent: "" }
       ]
-      let headers: Record<string, string> = {}
-      let sent = ""
+      let playing = breaks[0]
       const { server, transport } = yield* open(client, ({ respond }) => {
-        const body = respond(200, { "content-type": "application/json", ...headers })
-        body.write(sent)
+        const body = respond(200, { "content-type": "application/json", ...playing?.headers })
+        body.write(playing?.sent ?? "")
         body.cut()
       })
-      for (const [name, ...how] of breaks) {
-        ;[headers, sent] = how
+      for (playing of breaks) {
         for (const { run } of ways) {
           const before = server.arrivals.length
           const error = yield* failure(run(transport, call(1)))
           assertError(error, "ConnectionError", { phase: "Body", requestId: 1, outcome: "Unknown" })
-          assert.isDefined(Reflect.get(error, "cause"), name)
-          assert.strictEqual(server.arrivals.length, before + 1, `${name}: no POST is repeated, nothing is resumed`)
+          assert.isDefined(Reflect.get(error, "cause"), playing.name)
+          assert.strictEqual(
+            server.arrivals.length,
+            before + 1,
+            `${playing.name}: no POST is repeated, nothing is resumed`
+          )
           yield* assertUsable(transport, "Active", sessionId)
         }
       }
@@ -572,26 +574,24 @@ overEveryClient("a JSON answer", (client) => {
 
   it.scopedLive("S46: over maxMessageSize and without end", () =>
     Effect.gen(function*() {
-      const { server, transport } = yield* open(client, ({ respond }) =>
-        flood(respond(200, { "content-type": "application/json" }), "[".repeat(64 * 1024)), { maxMessageSize: 100_000 })
+      const { server, transport } = yield* open(client, ({ respond }) => {
+        flood(respond(200, { "content-type": "application/json" }), "[".repeat(64 * 1024))
+      }, { maxMessageSize: 100_000 })
       for (const { run } of ways) {
         assertError(yield* failure(run(transport, call(1))), "MessageTooLarge", { limit: 100_000, requestId: 1 })
-        yield* eventually(() =>
-          server.openResponses() === 0
-        )
+        yield* eventually(() => server.openResponses() === 0)
       }
       yield* assertUsable(transport, "Active", sessionId)
     }))
 
   it.scopedLive("S45: interrupting while the body comes closes the connection", () =>
     Effect.gen(function*() {
-      const { server, transport } = yield* open(client, ({ respond }) =>
-        void respond(200, { "content-type": "application/json" }).write("{"))
+      const { server, transport } = yield* open(client, ({ respond }) => {
+        respond(200, { "content-type": "application/json" }).write("{")
+      })
       for (const { run } of ways) {
         const fiber = yield* Effect.fork(run(transport, call(1)))
-        yield* eventually(() =>
-          server.openResponses() === 1
-        )
+        yield* eventually(() => server.openResponses() === 1)
         yield* soon(fiber.interruptAsFork(fiber.id()).pipe(Effect.zipRight(fiber.await)))
         yield* eventually(() => server.openResponses() === 0)
       }
@@ -698,11 +698,11 @@ it.scopedLive("fetch inflates: an answer, and an error body", () =>
   Effect.gen(function*() {
     if (fetch === undefined) return assert.fail("no fetch client")
     let status = 200
-    const { transport } = yield* open(fetch, ({ respond }) =>
-      write(
-        respond(status, { "content-type": "application/json", "content-encoding": "gzip" }),
-        Zlib.gzipSync(JSON.stringify(status === 200 ? answer(1) : JsonRpc.error(null, { code: 7, message: "no" })))
-      ))
+    const { transport } = yield* open(fetch, ({ respond }) => {
+      const text = JSON.stringify(status === 200 ? answer(1) : JsonRpc.error(null, { code: 7, message: "no" }))
+      const body = respond(status, { "content-type": "application/json", "content-encoding": "gzip" })
+      write(body, Zlib.gzipSync(text))
+    })
     for (const { run } of ways) {
       status = 200
       assert.deepStrictEqual(yield* soon(run(transport, call(1))), [JsonRpc.success(1, { content: [] })])
@@ -772,12 +772,10 @@ it.scopedLive("undici does not inflate: every compression is named, never taken 
 
 it.scopedLive("HttpExchange.layerFetch asks for the compressions that fetch undoes, and undoes them", () =>
   Effect.gen(function*() {
-    const server = yield* rawServer(afterHandshake(({ headers, message, respond }) =>
-      write(
-        respond(200, { "content-type": "application/json", "content-encoding": "gzip" }),
-        Zlib.gzipSync(JSON.stringify(answer(message?.id, headers["accept-encoding"])))
-      )
-    ))
+    const server = yield* rawServer(afterHandshake(({ headers, message, respond }) => {
+      const text = JSON.stringify(answer(message?.id, headers["accept-encoding"]))
+      write(respond(200, { "content-type": "application/json", "content-encoding": "gzip" }), Zlib.gzipSync(text))
+    }))
     yield* Effect.gen(function*() {
       const transport = yield* StreamableHttpTransport.makeExchange({ url: server.url })
       yield* handshake(transport)

@@ -17,9 +17,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { Recording } from "./internal/cassetteRecorder.ts"
-import { redactExchanges } from "./internal/cassetteRedaction.ts"
-import { makeClient } from "./internal/cassetteReplay.ts"
+import { Recording } from "./internal/cassette/recorder.ts"
+import { redactExchanges } from "./internal/cassette/redaction.ts"
+import { makeClient } from "./internal/cassette/replay.ts"
 
 const Milliseconds = Schema.NonNegative
 

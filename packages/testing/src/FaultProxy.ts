@@ -21,9 +21,9 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as faults from "./internal/faultProxyFaults.ts"
-import * as plans from "./internal/faultProxyPlans.ts"
-import * as internal from "./internal/faultProxyServer.ts"
+import * as faults from "./internal/faultProxy/faults.ts"
+import * as plans from "./internal/faultProxy/plans.ts"
+import * as internal from "./internal/faultProxy/server.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Exchanges

@@ -14,8 +14,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as internal from "./internal/scriptedServer.ts"
-import type { CutKind } from "./internal/wire.ts"
+import * as internal from "./internal/scriptedServer/scriptedServer.ts"
+import type { CutKind } from "./internal/scriptedServer/wire.ts"
 
 // --- requests -------------------------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ export type {
    * @category models
    */
   CutKind
-} from "./internal/wire.ts"
+} from "./internal/scriptedServer/wire.ts"
 
 // --- the service ----------------------------------------------------------------------------------------------------
 

@@ -40,8 +40,8 @@ import type * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as internal from "./internal/testTransport.ts"
-import * as scriptInternal from "./internal/testTransportScript.ts"
+import * as scriptInternal from "./internal/testTransport/script.ts"
+import * as internal from "./internal/testTransport/testTransport.ts"
 
 // --- replies --------------------------------------------------------------------------------------------------------
 

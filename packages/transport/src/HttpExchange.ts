@@ -58,7 +58,8 @@ export interface Response {
 }
 
 /**
- * Where the chunks of a body go: plain functions, called synchronously, never after `onEnd`, `onError` or `close`.
+ * Where the chunks of a body go: methods, to be called on the sink (`sink.onChunk(chunk)`), synchronously, and never after
+ * `onEnd`, `onError` or `close`.
  *
  * @since 0.1.0
  * @category models

@@ -5,8 +5,8 @@ import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import type { TransportError } from "@effect-mcp/transport/TransportError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as TestTransport from "../TestTransport.ts"
-import type { Exchange } from "./testTransportExchange.ts"
+import type * as TestTransport from "../../TestTransport.ts"
+import type { Exchange } from "./exchange.ts"
 
 export const incomingOf = (exchange: Exchange): TestTransport.Incoming => {
   const { message, options } = exchange

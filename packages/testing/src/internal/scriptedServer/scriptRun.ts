@@ -4,7 +4,7 @@
 import * as Headers from "@effect/platform/Headers"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Arrival, Exchange, Reply, Rule, Script, Step, When } from "../ScriptedServer.ts"
+import type { Arrival, Exchange, Reply, Rule, Script, Step, When } from "../../ScriptedServer.ts"
 import { renderEvent } from "./serverExchange.ts"
 import type { Wire } from "./wire.ts"
 

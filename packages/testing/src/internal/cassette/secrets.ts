@@ -4,9 +4,9 @@
 import * as Either from "effect/Either"
 import * as Encoding from "effect/Encoding"
 import * as Redacted from "effect/Redacted"
-import type { RedactionOptions } from "../Cassette.ts"
-import { encodeUtf8 } from "./cassetteBytes.ts"
-import { type Bounds, type Needle, Needles } from "./cassetteNeedles.ts"
+import type { RedactionOptions } from "../../Cassette.ts"
+import { encodeUtf8 } from "./bytes.ts"
+import { type Bounds, type Needle, Needles } from "./needles.ts"
 
 const secretHeaders: ReadonlyArray<string> = [
   "authorization",

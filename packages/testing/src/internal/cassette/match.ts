@@ -1,10 +1,10 @@
 /**
  * Whether a request is the one that was recorded. A placeholder in the recorded one stands for any text.
  */
-import type { Request } from "../Cassette.ts"
-import { decodeUtf8, isEqual, textOf } from "./cassetteBytes.ts"
-import type { RawBody } from "./cassetteRaw.ts"
-import { betweenPlaceholders, isNumberPlaceholder } from "./cassetteSecrets.ts"
+import type { Request } from "../../Cassette.ts"
+import { decodeUtf8, isEqual, textOf } from "./bytes.ts"
+import type { RawBody } from "./raw.ts"
+import { betweenPlaceholders, isNumberPlaceholder } from "./secrets.ts"
 
 /** What is compared of a request. */
 export interface Asked {

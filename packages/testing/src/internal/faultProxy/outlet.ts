@@ -1,8 +1,8 @@
 /**
  * Takes the steps of responses one after the other, in time and at the pace of the client.
  */
-import type * as FaultProxy from "../FaultProxy.ts"
-import type { Step } from "./faultProxyStages.ts"
+import type * as FaultProxy from "../../FaultProxy.ts"
+import type { Step } from "./stages.ts"
 
 export interface Outlet {
   /** Steps to be taken after those that were given before. */

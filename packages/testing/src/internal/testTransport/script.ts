@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as TestTransport from "../TestTransport.ts"
+import type * as TestTransport from "../../TestTransport.ts"
 
 const methodNotFound = -32601
 

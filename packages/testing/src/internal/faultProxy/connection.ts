@@ -6,10 +6,10 @@
  */
 import { STATUS_CODES } from "node:http"
 import { connect, type Socket } from "node:net"
-import type * as FaultProxy from "../FaultProxy.ts"
-import { makeOutlet } from "./faultProxyOutlet.ts"
-import { type Stage, stagesOf, type Step } from "./faultProxyStages.ts"
+import type * as FaultProxy from "../../FaultProxy.ts"
 import { ignoreParts, type Request, requestReader, type ResponseFramer, responseFramer } from "./httpFraming.ts"
+import { makeOutlet } from "./outlet.ts"
+import { type Stage, stagesOf, type Step } from "./stages.ts"
 
 export interface Target {
   readonly host: string

@@ -2,7 +2,7 @@
  * From exchanges as they happened to exchanges that may be written down. All secrets of all exchanges are known before the
  * first text is cleaned: one that is in a body before it is in a header is found there too.
  */
-import type { Chunk, Exchange, Failure, RedactionOptions, Request, Response } from "../Cassette.ts"
+import type { Chunk, Exchange, Failure, RedactionOptions, Request, Response } from "../../Cassette.ts"
 import {
   concatenate,
   decodeUtf8,
@@ -12,10 +12,10 @@ import {
   textOf,
   toByteString,
   utf8ByteString
-} from "./cassetteBytes.ts"
-import { applyReplacements, type Needles, type Replacement } from "./cassetteNeedles.ts"
-import type { RawChunk, RawEnd, RawExchange, RawFailure, RawRequest, RawResponse } from "./cassetteRaw.ts"
-import { Secrets } from "./cassetteSecrets.ts"
+} from "./bytes.ts"
+import { applyReplacements, type Needles, type Replacement } from "./needles.ts"
+import type { RawChunk, RawEnd, RawExchange, RawFailure, RawRequest, RawResponse } from "./raw.ts"
+import { Secrets } from "./secrets.ts"
 
 export interface Options extends RedactionOptions {
   readonly maxBodySize: number

@@ -15,7 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { concatenate, encodeUtf8 } from "./cassetteBytes.ts"
+import { concatenate, encodeUtf8 } from "./bytes.ts"
 
 /** What becomes of a body that somebody reads. After the first of the endings the others mean nothing. */
 export interface BodyListener {

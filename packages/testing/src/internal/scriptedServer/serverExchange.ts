@@ -2,7 +2,7 @@
  * The exchange that handlers are given: a request, and ways to answer it.
  */
 import * as Headers from "@effect/platform/Headers"
-import type { Arrival, BodyWriter, EventFields, EventWriter, Exchange } from "../ScriptedServer.ts"
+import type { Arrival, BodyWriter, EventFields, EventWriter, Exchange } from "../../ScriptedServer.ts"
 import type { Wire, WireRequest } from "./wire.ts"
 
 const encoder = new TextEncoder()

@@ -8,10 +8,10 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as TestTransport from "../TestTransport.ts"
-import { Changes } from "./testTransportChanges.ts"
-import { isStateless, noResponse } from "./testTransportErrors.ts"
-import type { Session } from "./testTransportSession.ts"
+import type * as TestTransport from "../../TestTransport.ts"
+import { Changes } from "./changes.ts"
+import { isStateless, noResponse } from "./errors.ts"
+import type { Session } from "./session.ts"
 
 /** What a send tells the transport. */
 export interface Host {

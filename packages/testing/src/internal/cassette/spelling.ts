@@ -4,7 +4,7 @@
  *
  * Matched by hand, character by character: a regular expression of all spellings of a long token is too big to compile.
  */
-import { utf8ByteString } from "./cassetteBytes.ts"
+import { utf8ByteString } from "./bytes.ts"
 
 /** One character of a secret. */
 interface Unit {

@@ -9,12 +9,12 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Exchange, Failure, ReplayOptions, Response } from "../Cassette.ts"
-import { encodeUtf8 } from "./cassetteBytes.ts"
-import { aroundPlaceholders, type Asked, describe, exactly, matches, redactAsked } from "./cassetteMatch.ts"
-import { toRawRequest } from "./cassetteRecorder.ts"
-import { redactRequest } from "./cassetteRedaction.ts"
-import { decodeError, PlayedResponse } from "./cassetteResponse.ts"
+import type { Exchange, Failure, ReplayOptions, Response } from "../../Cassette.ts"
+import { encodeUtf8 } from "./bytes.ts"
+import { aroundPlaceholders, type Asked, describe, exactly, matches, redactAsked } from "./match.ts"
+import { toRawRequest } from "./recorder.ts"
+import { redactRequest } from "./redaction.ts"
+import { decodeError, PlayedResponse } from "./response.ts"
 
 export const makeClient = (exchanges: ReadonlyArray<Exchange>, options: ReplayOptions): HttpClient.HttpClient => {
   const tape = new Tape(exchanges, options.reuse ?? false)

@@ -14,10 +14,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import { encodeUtf8 } from "./cassetteBytes.ts"
-import type { RawBody, RawChunk, RawEnd, RawExchange, RawFailure, RawRequest } from "./cassetteRaw.ts"
-import { setCookieLines } from "./cassetteRedaction.ts"
-import { type BodyListener, ObservedResponse } from "./cassetteResponse.ts"
+import { encodeUtf8 } from "./bytes.ts"
+import type { RawBody, RawChunk, RawEnd, RawExchange, RawFailure, RawRequest } from "./raw.ts"
+import { setCookieLines } from "./redaction.ts"
+import { type BodyListener, ObservedResponse } from "./response.ts"
 
 export class Recording {
   private readonly exchanges: Array<RecordedExchange> = []

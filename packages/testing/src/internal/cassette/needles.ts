@@ -1,7 +1,7 @@
 /**
  * The search for many secrets at once.
  */
-import { endsInside, firstByte, firstBytesAt, matchAt, spell, type Spelling } from "./cassetteSpelling.ts"
+import { endsInside, firstByte, firstBytesAt, matchAt, spell, type Spelling } from "./spelling.ts"
 
 /**
  * Where a secret counts as found. `Anywhere`; `Token`: not as a part of a longer word; a set of names: only as the whole

@@ -2,8 +2,8 @@
  * Plans: by the index of exchanges, by connection, and at random from a seed.
  */
 import * as Duration from "effect/Duration"
-import type * as FaultProxy from "../FaultProxy.ts"
-import * as faults from "./faultProxyFaults.ts"
+import type * as FaultProxy from "../../FaultProxy.ts"
+import * as faults from "./faults.ts"
 
 export const nothing: FaultProxy.Plan = () => []
 

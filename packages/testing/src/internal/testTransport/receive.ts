@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Changes } from "./testTransportChanges.ts"
+import { Changes } from "./changes.ts"
 
 interface Ending {
   /** The number of the message that it stands before. */

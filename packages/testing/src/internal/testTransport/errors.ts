@@ -5,7 +5,7 @@ import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import type { SendOptions } from "@effect-mcp/transport/StreamableHttpTransport"
 import * as TransportError from "@effect-mcp/transport/TransportError"
 import * as Redacted from "effect/Redacted"
-import type { Session } from "./testTransportSession.ts"
+import type { Session } from "./session.ts"
 
 /** A message of the revision 2026-07-28, which knows no sessions. */
 export const isStateless = (message: JsonRpc.Message): boolean => {

@@ -1,7 +1,7 @@
 /**
  * What went through a proxy: the last exchanges, and the beginning of what each client was given.
  */
-import type * as FaultProxy from "../FaultProxy.ts"
+import type * as FaultProxy from "../../FaultProxy.ts"
 
 export interface History {
   /** How many exchanges there have been. */

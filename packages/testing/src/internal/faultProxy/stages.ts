@@ -3,7 +3,7 @@
  * in order. No sockets and no time here.
  */
 import * as Duration from "effect/Duration"
-import type * as FaultProxy from "../FaultProxy.ts"
+import type * as FaultProxy from "../../FaultProxy.ts"
 import { eventBoundaries } from "./eventBoundaries.ts"
 import { type Part, responseFramer, type ResponseHead } from "./httpFraming.ts"
 

@@ -3,7 +3,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import * as Duration from "effect/Duration"
-import type * as FaultProxy from "../FaultProxy.ts"
+import type * as FaultProxy from "../../FaultProxy.ts"
 
 /** The number, if it is a whole one from `least` to `most`; throws a RangeError otherwise. */
 export const wholeNumber = (name: string, value: number, least = 0, most = Number.MAX_SAFE_INTEGER): number => {

@@ -1,4 +1,0 @@
-/**
- * The former name of `scriptedTransport.ts`.
- */
-export * from "./scriptedTransport.ts"
