@@ -79,7 +79,7 @@ const refused = (plan: SendPlan): Expected => ({
 
 const whole: ConnectionPlan = { fate: { _tag: "Whole" }, replays: 0 }
 
-const transient: ReadonlyArray<number> = [408, 409, 425, 429, 500, 502, 503, 504]
+const transient: ReadonlySet<number> = new Set([408, 409, 425, 429, 500, 502, 503, 504])
 
 /** Why a connection, or an attempt to have one, is over. */
 interface Loss {
@@ -202,7 +202,7 @@ abstract class StreamModel {
         return { isClean: false, retryAfter: 0 }
       case "Status": {
         const { retryAfter, status } = fate
-        if (status < 300 || transient.includes(status)) return { isClean: false, retryAfter: (retryAfter ?? 0) * 1000 }
+        if (status < 300 || transient.has(status)) return { isClean: false, retryAfter: (retryAfter ?? 0) * 1000 }
         if (status < 400 || status === 401 || status === 403) {
           this.fail("HttpStatusError", status)
         } else if (status === 404) {
@@ -378,7 +378,7 @@ class ServerStreamModel extends StreamModel {
       this.ending = { _tag: "Quiet" }
       return undefined
     }
-    if (status >= 300 && !transient.includes(status)) {
+    if (status >= 300 && !transient.has(status)) {
       this.fail("HttpStatusError", status)
       return undefined
     }

@@ -184,7 +184,9 @@ const passes = (folder: string, tests: ReadonlyArray<string>): Promise<boolean> 
       process.execPath,
       [
         join(root, "node_modules/vitest/vitest.mjs"),
-        ...["run", "--config", "test/vitest.config.ts", "--bail", "1"],
+        "run",
+        "--config=test/vitest.config.ts",
+        "--bail=1",
         ...tests.map((name) => `test/${name}`)
       ],
       {

@@ -186,17 +186,19 @@ const connections = (scale: Scale, canStall: boolean): FastCheck.Arbitrary<Reado
       weight: 9,
       arbitrary: FastCheck.tuple(connection(true), FastCheck.array(connection(false), { maxLength: 6 })).map((
         [first, rest]
-      ) => [first, ...rest])
+      ) => [first].concat(rest))
     }
   )
 }
+
+const beginning: EventPlan = { kind: "IdOnly", hasId: true, retry: undefined, pause: 0 }
 
 /** Most servers that can resume begin with an event that is nothing but an id. */
 const events = (scale: Scale, maxLength: number): FastCheck.Arbitrary<ReadonlyArray<EventPlan>> =>
   FastCheck.tuple(
     FastCheck.integer({ min: 0, max: 3 }),
     FastCheck.array(eventPlan(scale), { maxLength })
-  ).map(([n, events]) => n === 0 ? events : [{ kind: "IdOnly", hasId: true, retry: undefined, pause: 0 }, ...events])
+  ).map(([n, events]) => n === 0 ? events : [beginning].concat(events))
 
 const sendPlan = (scale: Scale, canStall: boolean): FastCheck.Arbitrary<Omit<SendPlan, "id">> =>
   FastCheck.record({
