@@ -1,7 +1,8 @@
 /**
  * What the tests of the transport share: the HTTP clients they all run over, and the usual handshake.
  */
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { NodeHttpExchange } from "@effect-mcp/transport-node"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
@@ -17,11 +18,14 @@ import type { Exchange, RawServer } from "./rawServer.ts"
 export interface Client {
   readonly name: string
   readonly layer: Layer.Layer<HttpClient.HttpClient>
+  /** What the transport runs over, when it is not the HTTP client. */
+  readonly exchange?: Layer.Layer<HttpExchange.HttpExchange>
 }
 
 export const clients: ReadonlyArray<Client> = [
   { name: "fetch", layer: FetchHttpClient.layer },
-  { name: "undici", layer: NodeHttpClient.layerUndici }
+  { name: "undici", layer: NodeHttpClient.layerUndici },
+  { name: "transport-node", layer: NodeHttpClient.layerUndici, exchange: NodeHttpExchange.layer() }
 ]
 
 /** The same tests over every client. */
@@ -38,9 +42,11 @@ export const connect = (
   server: Pick<RawServer, "url">,
   options: Partial<StreamableHttpTransport.Options> = {}
 ): Effect.Effect<StreamableHttpTransport.Service, never, Scope.Scope> =>
-  Layer.build(client.layer).pipe(
+  Layer.build(client.exchange ?? HttpExchange.layerHttpClient.pipe(Layer.provide(client.layer))).pipe(
     Effect.flatMap((context) =>
-      StreamableHttpTransport.make({ url: server.url, reconnect: quickly, ...options }).pipe(Effect.provide(context))
+      StreamableHttpTransport.makeExchange({ url: server.url, reconnect: quickly, ...options }).pipe(
+        Effect.provide(context)
+      )
     ),
     Effect.orDie
   )

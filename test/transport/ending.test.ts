@@ -649,5 +649,6 @@ describe("the end, by the clock", () => {
 })
 
 describe("the clients under test", () => {
-  it("are fetch and undici", () => assert.deepStrictEqual(clients.map(({ name }) => name), ["fetch", "undici"]))
+  it("are fetch, undici and transport-node", () =>
+    assert.deepStrictEqual(clients.map(({ name }) => name), ["fetch", "undici", "transport-node"]))
 })

@@ -15,6 +15,7 @@ import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { ExchangeError } from "./internal/exchangeErrors.ts"
+import * as tracing from "./internal/exchangeTracing.ts"
 import * as internal from "./internal/httpClientExchange.ts"
 
 /**
@@ -171,3 +172,15 @@ export const layerFetch = (init?: RequestInit): Layer.Layer<HttpExchange> =>
   Layer.scoped(HttpExchange, internal.make({ inflates: true })).pipe(
     Layer.provide([FetchHttpClient.layer, Layer.succeed(FetchHttpClient.RequestInit, init ?? {})])
   )
+
+/**
+ * Gives every exchange a span, `http.client POST` and the like, with the attributes of OpenTelemetry's HTTP conventions, and
+ * sends `traceparent` and `b3` with it. Header values are never shown. Without a tracer, and without a trace from elsewhere
+ * to continue, nothing happens.
+ *
+ * For implementations of your own; what is made here does so already.
+ *
+ * @since 0.1.0
+ * @category decorators
+ */
+export const withTracing: (exchange: Service) => Service = tracing.withTracing

@@ -1,0 +1,257 @@
+/**
+ * One exchange on undici's dispatcher: it is the handler of the request and the response of the seam at the same time, so
+ * that nothing stands between a socket and the sink.
+ */
+import * as HttpExchange from "@effect-mcp/transport/HttpExchange"
+import * as Headers from "@effect/platform/Headers"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Dispatcher } from "undici"
+
+type Head = Exit.Exit<HttpExchange.Response, HttpExchange.ExchangeError>
+
+/** How many bytes may come before somebody reads. */
+const highWaterMark = 64 * 1024
+
+const aborted = new Error("the exchange was closed")
+
+const closed: Head = Exit.fail(new HttpExchange.ExchangeError({ sent: true, cause: aborted }))
+
+export class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
+  status = 0
+  headers: Headers.Headers = Headers.empty
+
+  private controller: Dispatcher.DispatchController | undefined
+  private sink: HttpExchange.Sink | undefined
+  private onHead: ((head: Head) => void) | undefined
+  private head: Head | undefined
+  // What came before somebody read.
+  private early: Array<Uint8Array> | undefined
+  private earlyBytes = 0
+  private encoding: string | undefined
+  private isPaused = false
+  private isOver = false
+  private failure: unknown
+  private hasFailed = false
+
+  private readonly running: Set<Exchange>
+
+  constructor(running: Set<Exchange>) {
+    this.running = running
+    running.add(this)
+  }
+
+  /** Ends when the head is there. */
+  readonly opened: Effect.Effect<HttpExchange.Response, HttpExchange.ExchangeError> = Effect.async((resume) => {
+    if (this.head === undefined) this.onHead = resume
+    else resume(this.head)
+  })
+
+  // --- HttpExchange.Response ----------------------------------------------------------------------------------------
+
+  read(sink: HttpExchange.Sink): void {
+    this.sink = sink
+    const early = this.early
+    if (early !== undefined) {
+      this.early = undefined
+      for (const chunk of early) this.sink?.onChunk(chunk)
+    }
+    if (this.isOver) return this.finish()
+    // A sink that had enough of what came early has paused by now.
+    if (this.earlyBytes >= highWaterMark && !this.isPaused) this.controller?.resume()
+    this.earlyBytes = 0
+  }
+
+  pause(): void {
+    if (this.isPaused || this.isOver) return
+    this.isPaused = true
+    this.controller?.pause()
+  }
+
+  resume(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    if (!this.isOver) this.controller?.resume()
+  }
+
+  close(): void {
+    this.sink = undefined
+    this.early = undefined
+    this.settle(closed)
+    if (this.isOver) return
+    this.isOver = true
+    this.running.delete(this)
+    // What has not begun is aborted when it begins.
+    this.controller?.abort(aborted)
+  }
+
+  /** The dispatcher is gone: whoever waits is told. */
+  fail(cause: Error): void {
+    const { sink } = this
+    this.close()
+    sink?.onError(cause)
+  }
+
+  // --- the handler of undici ----------------------------------------------------------------------------------------
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    if (this.isOver) controller.abort(aborted)
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
+  ): void {
+    // What comes before the final head (103 and the like) is of no interest.
+    if (status < 200 || this.isOver) return
+    this.status = status
+    this.headers = toHeaders(headers)
+    const encoding = this.headers["content-encoding"]
+    if (encoding !== undefined && encoding !== "" && encoding !== "identity") this.encoding = encoding
+    this.settle(Exit.succeed(this))
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (this.isOver) return
+    if (this.encoding !== undefined && chunk.length > 0) {
+      if (looksCompressed(chunk)) {
+        return this.end(new HttpExchange.ContentEncodingError({ encoding: this.encoding }))
+      }
+      this.encoding = undefined
+    }
+    if (this.sink !== undefined) return this.sink.onChunk(chunk)
+    this.early ??= []
+    this.early.push(chunk)
+    const before = this.earlyBytes
+    this.earlyBytes += chunk.length
+    if (before < highWaterMark && this.earlyBytes >= highWaterMark) controller.pause()
+  }
+
+  onResponseEnd(): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.running.delete(this)
+    this.finish()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, cause: Error): void {
+    if (this.isOver) return
+    // Before the request was begun to be written, nothing of it can have arrived.
+    this.settle(Exit.fail(new HttpExchange.ExchangeError({ sent: this.controller !== undefined, cause })))
+    this.end(cause)
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------
+
+  private settle(head: Head): void {
+    if (this.head !== undefined) return
+    this.head = head
+    this.onHead?.(head)
+  }
+
+  /** The body breaks off here. */
+  private end(cause: unknown): void {
+    this.hasFailed = true
+    this.failure = cause
+    this.isOver = true
+    this.running.delete(this)
+    this.controller?.abort(aborted)
+    this.finish()
+  }
+
+  /** Tells the sink how it ended, once it has all that came before. */
+  private finish(): void {
+    const { sink } = this
+    if (sink === undefined) return
+    this.sink = undefined
+    if (this.hasFailed) sink.onError(this.failure)
+    else sink.onEnd()
+  }
+}
+
+const toHeaders = (
+  given: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
+): Headers.Headers => {
+  const headers: Record<string, string> = {}
+  for (const name in given) {
+    const value = given[name]
+    if (value !== undefined) headers[name] = typeof value === "string" ? value : value.join(", ")
+  }
+  return Headers.unsafeFromRecord(headers)
+}
+
+// JSON and event streams begin with printable text; what a compressor writes first never does.
+const looksCompressed = (chunk: Uint8Array): boolean => {
+  if (chunk[0] === 0x1f && chunk[1] === 0x8b) return true
+  try {
+    const start = new TextDecoder("utf-8", { fatal: true }).decode(chunk.subarray(0, 64), { stream: true })
+    // eslint-disable-next-line no-control-regex
+    return /[\x00-\x08\x0e-\x1f]/.test(start)
+  } catch {
+    return true
+  }
+}
+
+// --- the service ----------------------------------------------------------------------------------------------------
+
+export interface Timeouts {
+  /** Milliseconds; 0 is none. */
+  readonly headersTimeout: number
+}
+
+/** An exchange over a dispatcher. What is under way when `end` is called fails. */
+export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
+  readonly service: HttpExchange.Service
+  readonly end: () => void
+} => {
+  const running = new Set<Exchange>()
+  let isOpen = true
+
+  const begin = (request: HttpExchange.Request): Exchange => {
+    const exchange = new Exchange(running)
+    const { body, headers, method, url } = request
+    request.exposeAbort?.(() => exchange.close())
+    try {
+      dispatcher.dispatch({
+        origin: url.origin,
+        path: url.search === "" ? url.pathname : url.pathname + url.search,
+        method,
+        headers: requestHeaders(headers),
+        body: body ?? null,
+        bodyTimeout: 0,
+        headersTimeout
+      }, exchange)
+    } catch (cause) {
+      exchange.onResponseError(undefined, cause instanceof Error ? cause : new Error(String(cause)))
+    }
+    return exchange
+  }
+
+  return {
+    service: HttpExchange.withTracing({
+      open: (request) =>
+        Effect.suspend(() => {
+          if (!isOpen) return Effect.fail(new HttpExchange.ExchangeError({ sent: false, cause: ended }))
+          const exchange = begin(request)
+          return Effect.onExit(exchange.opened, (exit) => exit._tag === "Success" ? Effect.void : closing(exchange))
+        })
+    }),
+    end: () => {
+      isOpen = false
+      for (const exchange of Array.from(running)) exchange.fail(ended)
+    }
+  }
+}
+
+const ended = new Error("the HTTP client was closed")
+
+const closing = (exchange: Exchange): Effect.Effect<void> => Effect.sync(() => exchange.close())
+
+/** Nothing here undoes compression, so none is asked for unless the user does. */
+const requestHeaders = (headers: Headers.Headers): Record<string, string> => {
+  const all: Record<string, string> = { ...headers }
+  all["accept-encoding"] ??= "identity"
+  return all
+}
