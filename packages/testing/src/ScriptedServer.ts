@@ -259,7 +259,7 @@ export type {
 export class ScriptedServer extends Context.Tag("@effect-mcp/testing/ScriptedServer")<ScriptedServer, {
   /** The endpoint; in memory `http://server.test/mcp`. */
   readonly url: string
-  /** Everything that arrived so far, in order. */
+  /** Everything that arrived so far, in order: the last 10 000 at least. */
   readonly arrivals: Effect.Effect<ReadonlyArray<Arrival>>
   /** The same, once there are at least so many. */
   readonly awaitArrivals: (count: number) => Effect.Effect<ReadonlyArray<Arrival>>

@@ -174,13 +174,16 @@ export class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandl
 const toHeaders = (
   given: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
 ): Headers.Headers => {
-  const headers: Record<string, string> = {}
+  const headers: Headers.Headers & { [name: string]: string } = Object.create(headersPrototype)
   for (const name in given) {
     const value = given[name]
     if (value !== undefined) headers[name] = typeof value === "string" ? value : value.join(", ")
   }
-  return Headers.unsafeFromRecord(headers)
+  return headers
 }
+
+// `Headers.unsafeFromRecord` changes the prototype of an object, which costs several microseconds.
+const headersPrototype: object = Object.getPrototypeOf(Headers.empty)
 
 // JSON and event streams begin with printable text; what a compressor writes first never does.
 const looksCompressed = (chunk: Uint8Array): boolean => {
@@ -250,8 +253,12 @@ const ended = new Error("the HTTP client was closed")
 const closing = (exchange: Exchange): Effect.Effect<void> => Effect.sync(() => exchange.close())
 
 /** Nothing here undoes compression, so none is asked for unless the user does. */
-const requestHeaders = (headers: Headers.Headers): Record<string, string> => {
-  const all: Record<string, string> = { ...headers }
-  all["accept-encoding"] ??= "identity"
+const requestHeaders = (headers: Headers.Headers): Array<string> => {
+  const all: Array<string> = []
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) all.push(name, value)
+  }
+  if (headers["accept-encoding"] === undefined) all.push("accept-encoding", "identity")
   return all
 }

@@ -13,9 +13,8 @@ export type Body =
 
 /** Collects a body up to a limit in bytes; what is over it is never buffered. Calls `done` once. */
 export class BodyCollector implements HttpExchange.Sink {
-  private readonly decoder = new TextDecoder()
   private size = 0
-  private parts = ""
+  private readonly chunks: Array<Uint8Array> = []
   private settled = false
 
   private readonly response: HttpExchange.Response
@@ -44,7 +43,8 @@ export class BodyCollector implements HttpExchange.Sink {
 
   /** What came so far. */
   get text(): string {
-    return this.parts
+    const [first] = this.chunks
+    return decoder.decode(first === undefined || this.chunks.length === 1 ? first : joined(this.chunks))
   }
 
   onChunk(chunk: Uint8Array): void {
@@ -52,12 +52,11 @@ export class BodyCollector implements HttpExchange.Sink {
     this.onActivity()
     this.size += chunk.length
     if (this.size > this.limit) this.tooLarge()
-    else this.parts += this.decoder.decode(chunk, { stream: true })
+    else this.chunks.push(chunk)
   }
 
   onEnd(): void {
-    this.parts += this.decoder.decode()
-    this.settle({ _tag: "Complete", text: this.parts })
+    this.settle({ _tag: "Complete", text: this.text })
   }
 
   onError(cause: unknown): void {
@@ -74,6 +73,19 @@ export class BodyCollector implements HttpExchange.Sink {
     this.settled = true
     this.done(body)
   }
+}
+
+/** Whole texts only: decoding piece by piece costs a converter for each body, and several times as much. */
+const decoder = new TextDecoder()
+
+const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const whole = new Uint8Array(chunks.reduce((size, { length }) => size + length, 0))
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
 }
 
 /** What came of a body until it ended, broke, reached the limit or took too long. Never fails. */

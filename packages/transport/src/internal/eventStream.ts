@@ -35,8 +35,12 @@ const searchForId = 4096
 
 const digits = /^[0-9]+$/
 
+// Decoding whole texts is several times cheaper than decoding piece by piece.
+const wholeDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
 export class EventStreamParser {
-  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+  // Only once a chunk ends inside a character.
+  private pieceDecoder: TextDecoder | undefined
   private started = false
   private skipLineFeed = false
   private stopped = false
@@ -71,15 +75,22 @@ export class EventStreamParser {
 
   push(chunk: Uint8Array): void {
     if (this.stopped || chunk.length === 0) return
-    let text = this.decoder.decode(chunk, { stream: true })
+    const mayEndInside = (chunk[chunk.length - 1] ?? 0) > 0x7f
+    let text = this.decode(chunk, mayEndInside)
     const ascii = text.length === chunk.length && !this.insideCharacter
-    this.insideCharacter = (chunk[chunk.length - 1] ?? 0) > 0x7f
+    this.insideCharacter = mayEndInside
     if (!this.started) {
       if (text.length === 0) return
       this.started = true
       if (text.charCodeAt(0) === 0xfeff) text = text.slice(1)
     }
     this.scan(text, ascii)
+  }
+
+  private decode(chunk: Uint8Array, mayEndInside: boolean): string {
+    if (!mayEndInside && !this.insideCharacter) return wholeDecoder.decode(chunk)
+    this.pieceDecoder ??= new TextDecoder("utf-8", { ignoreBOM: true })
+    return this.pieceDecoder.decode(chunk, { stream: true })
   }
 
   /** Reports nothing more: what a block left unfinished is not an event. */

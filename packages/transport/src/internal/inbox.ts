@@ -103,7 +103,12 @@ export class Inbox implements EventHandler {
   }
 
   /** Waits until there is something new. Resumes the source when it was paused. */
-  readonly untilNews: Effect.Effect<void> = Effect.async((resume) => {
+  get untilNews(): Effect.Effect<void> {
+    return this.hasNews ? Effect.void : Effect.async((resume) => this.awaitNews(resume))
+  }
+
+  private awaitNews(resume: (news: Effect.Effect<void>) => void): void {
+    // A fiber may pause between its look and its wait.
     if (this.hasNews) return resume(Effect.void)
     this.wake = () => {
       this.wake = undefined
@@ -113,7 +118,7 @@ export class Inbox implements EventHandler {
       this.isPaused = false
       this.response?.resume()
     }
-  })
+  }
 
   /** The same, and silence for too long is a break. It counts from here: backpressure is not the server's silence. */
   untilNewsOrIdle(idleTimeout: number): Effect.Effect<void> {

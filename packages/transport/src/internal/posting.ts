@@ -95,7 +95,9 @@ const onPosted = (self: RequestState, response: HttpExchange.Response, sessionId
   const meaning = meaningOf(kind, response.status, contentType, sessionIdSent)
   switch (meaning) {
     case "Json":
-      return Effect.zipRight(adoptSession(self, response), readJson(self, response))
+      return self.outgoing.isInitialize
+        ? Effect.zipRight(adoptSession(self, response), readJson(self, response))
+        : readJson(self, response)
     case "Events":
       return Effect.zipRight(adoptSession(self, response), Effect.sync(() => self.readEvents(response)))
     case "Accepted":
@@ -187,6 +189,8 @@ const readJson = (self: RequestState, response: HttpExchange.Response): Step<voi
     const { inbox } = self
     self.machine.signal("Body")
     self.connection.readJson(response)
+    // Small answers are there with their head.
+    if (inbox.body !== undefined) return onJson(self, inbox.body, response)
     return Effect.flatMap(self.untilNews, () => {
       if (inbox.body !== undefined) return onJson(self, inbox.body, response)
       if (inbox.isAborted) return self.fail(self.abortError())

@@ -92,10 +92,15 @@ export class RequestConnection {
     }))
   }
 
+  /** Whether there is a body that has not ended yet. */
+  get mayLinger(): boolean {
+    return this.isStream && this.response !== undefined && !this.inbox.isBodyOver
+  }
+
   /** The same for a stream whose answer has come. */
   linger(): Effect.Effect<void> {
     const { response } = this
-    if (!this.isStream || response === undefined || this.inbox.isBodyOver) return Effect.void
+    if (!this.mayLinger || response === undefined) return Effect.void
     response.resume()
     return this.core.lingering.add(response)
   }

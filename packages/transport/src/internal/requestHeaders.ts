@@ -3,6 +3,7 @@
  */
 import * as Headers from "@effect/platform/Headers"
 import type * as JsonRpc from "../JsonRpc.ts"
+import { newHeaders, type WritableHeaders } from "./newHeaders.ts"
 
 /** Set by the transport alone: what a user gives under these names is left out. */
 const reserved: ReadonlySet<string> = new Set([
@@ -80,12 +81,12 @@ export const isSendableEventId = (id: string): boolean => headerValue.test(encod
 /** What the user's headers become once: merged, lower-cased, without the reserved ones. */
 export const ownHeaders = (input: Headers.Input | undefined): Headers.Headers => {
   const given = Headers.fromInput(input)
-  const kept: Record<string, string> = {}
+  const kept = newHeaders()
   for (const name of Object.keys(given)) {
     const value = given[name]
     if (value !== undefined && !reserved.has(name)) kept[name] = value
   }
-  return Headers.unsafeFromRecord(kept)
+  return kept
 }
 
 export interface SessionHeaders {
@@ -93,7 +94,7 @@ export interface SessionHeaders {
   readonly protocolVersion: string | undefined
 }
 
-const withSession = (headers: Record<string, string>, session: SessionHeaders): void => {
+const withSession = (headers: WritableHeaders, session: SessionHeaders): void => {
   if (session.sessionId !== undefined) headers["mcp-session-id"] = session.sessionId
   if (session.protocolVersion !== undefined) headers["mcp-protocol-version"] = session.protocolVersion
 }
@@ -105,7 +106,7 @@ export const postHeaders = (
   message: JsonRpc.Message,
   session: SessionHeaders | undefined
 ): Headers.Headers => {
-  const headers: Record<string, string> = { ...own, ...perMessage }
+  const headers = newHeaders(own, perMessage)
   headers.accept = "application/json, text/event-stream"
   headers["content-type"] = "application/json"
   const version = statelessVersion(message)
@@ -118,7 +119,7 @@ export const postHeaders = (
   } else if (session !== undefined) {
     withSession(headers, session)
   }
-  return Headers.unsafeFromRecord(headers)
+  return headers
 }
 
 /** GET, with the cursor to resume at. */
@@ -128,17 +129,17 @@ export const getHeaders = (
   session: SessionHeaders | undefined,
   lastEventId: string | undefined
 ): Headers.Headers => {
-  const headers: Record<string, string> = { ...own, ...perMessage }
+  const headers = newHeaders(own, perMessage)
   headers.accept = "text/event-stream"
   if (session !== undefined) withSession(headers, session)
   if (lastEventId !== undefined) headers["last-event-id"] = encodeEventId(lastEventId)
-  return Headers.unsafeFromRecord(headers)
+  return headers
 }
 
 export const deleteHeaders = (own: Headers.Headers, session: SessionHeaders): Headers.Headers => {
-  const headers: Record<string, string> = { ...own }
+  const headers = newHeaders(own)
   withSession(headers, session)
-  return Headers.unsafeFromRecord(headers)
+  return headers
 }
 
 export const isInitialize = (message: JsonRpc.Message): boolean =>

@@ -43,8 +43,6 @@ export class RequestState implements Running {
   readonly requestId: JsonRpc.RequestId | undefined
   readonly name: TransportEvent.StreamName
   readonly machine: LogicalStream
-  readonly decider: ReconnectDecider
-  readonly overload: ScheduleStepper<HttpStatusError> | undefined
   readonly errors: MessageErrors
   readonly inbox: Inbox
   readonly connection: RequestConnection
@@ -61,6 +59,10 @@ export class RequestState implements Running {
   readonly core: Core
   readonly outgoing: Outgoing
 
+  // Made when they are needed, which is hardly ever.
+  private ownDecider: ReconnectDecider | undefined
+  private ownOverload: ScheduleStepper<HttpStatusError> | undefined
+
   constructor(core: Core, outgoing: Outgoing) {
     this.core = core
     this.outgoing = outgoing
@@ -69,8 +71,6 @@ export class RequestState implements Running {
     this.requestId = isRequest ? message.id : undefined
     this.name = isRequest ? { _tag: "Request", id: message.id, method: message.method } : { _tag: "Server" }
     this.machine = new LogicalStream("Request", resumptionToken)
-    this.decider = new ReconnectDecider(core.options.reconnect, core.options.maxRetryDelay)
-    this.overload = core.options.overload === undefined ? undefined : new ScheduleStepper(core.options.overload)
     this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
     const canResume = isRequest && !outgoing.isStateless
     this.isKept = canResume && !outgoing.isInitialize && core.ledger !== undefined
@@ -86,6 +86,16 @@ export class RequestState implements Running {
       () => this.connection.bodyOver()
     )
     this.connection = new RequestConnection(core, this.inbox, this.machine, message)
+  }
+
+  get decider(): ReconnectDecider {
+    const { maxRetryDelay, reconnect } = this.core.options
+    return this.ownDecider ??= new ReconnectDecider(reconnect, maxRetryDelay)
+  }
+
+  get overload(): ScheduleStepper<HttpStatusError> | undefined {
+    const { overload } = this.core.options
+    return overload === undefined ? undefined : this.ownOverload ??= new ScheduleStepper(overload)
   }
 
   get untilNews(): Effect.Effect<void> {

@@ -92,16 +92,20 @@ export class RequestStream {
 
   /** What the transport learns from the answer is stored before anybody sees the answer. */
   private finish(answer: JsonRpc.Response): Effect.Effect<void> {
-    const learnt = this.state.outgoing.isInitialize && JsonRpc.isSuccessResponse(answer)
-      ? this.learn(answer.result)
-      : Effect.void
-    return Effect.zipRight(
-      learnt,
-      Effect.uninterruptible(Effect.suspend(() => {
+    return this.state.outgoing.isInitialize && JsonRpc.isSuccessResponse(answer)
+      ? Effect.zipRight(this.learn(answer.result), Effect.suspend(() => this.settled()))
+      : this.settled()
+  }
+
+  private settled(): Effect.Effect<void> {
+    if (this.state.connection.mayLinger) {
+      return Effect.uninterruptible(Effect.suspend(() => {
         this.state.settle(Exit.void)
         return this.state.connection.linger()
       }))
-    )
+    }
+    this.state.settle(Exit.void)
+    return Effect.void
   }
 
   private learn(result: unknown): Effect.Effect<void> {

@@ -90,7 +90,7 @@ export class LogicalStream {
   lostAt: number | undefined
 
   // The last ids, the newest last, each with the number of the connection it came on.
-  private readonly seen = new Map<string, number>()
+  private seen: Map<string, number> | undefined
   private connection = 0
 
   readonly kind: "Request" | "Server"
@@ -130,7 +130,7 @@ export class LogicalStream {
       this.lastEventId = undefined
       return "Repeated"
     }
-    const cameOn = this.seen.get(id)
+    const cameOn = this.seen?.get(id)
     if (cameOn !== undefined && cameOn < this.connection) return "Replay"
     this.remember(id, cameOn !== undefined)
     this.hadId = true
@@ -144,11 +144,12 @@ export class LogicalStream {
   }
 
   private remember(id: string, isRepeated: boolean): void {
-    if (isRepeated) this.seen.delete(id)
-    this.seen.set(id, this.connection)
-    if (this.seen.size <= replayWindow) return
-    for (const oldest of this.seen.keys()) {
-      this.seen.delete(oldest)
+    const seen = this.seen ??= new Map()
+    if (isRepeated) seen.delete(id)
+    seen.set(id, this.connection)
+    if (seen.size <= replayWindow) return
+    for (const oldest of seen.keys()) {
+      seen.delete(oldest)
       return
     }
   }

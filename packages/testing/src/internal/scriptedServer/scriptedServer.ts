@@ -55,9 +55,13 @@ export const askedVersion = (message: Arrival["message"]): string | undefined =>
   return typeof version === "string" ? version : undefined
 }
 
+/** How many arrivals are kept at least. */
+const kept = 10_000
+
 class ServerState {
   readonly open = new Set<Wire>()
-  private readonly arrivals: Array<Arrival> = []
+  private arrivals: Array<Arrival> = []
+  private arrived = 0
   private readonly unmatched: Array<Arrival> = []
   private waiters: Array<() => void> = []
   private run: ScriptRun
@@ -68,9 +72,9 @@ class ServerState {
 
   handle(request: WireRequest, wire: Wire): Effect.Effect<void> {
     return Effect.flatMap(Clock.currentTimeMillis, (at) => {
-      const arrival = makeArrival(request, this.arrivals.length, at)
+      const arrival = makeArrival(request, this.arrived++, at)
       const exchange = makeExchange(arrival, wire)
-      this.arrivals.push(arrival)
+      this.keep(arrival)
       this.open.add(wire)
       wire.onClose(() => this.open.delete(wire))
       for (const wake of this.waiters.splice(0)) wake()
@@ -105,10 +109,15 @@ class ServerState {
     }
   }
 
+  private keep(arrival: Arrival): void {
+    this.arrivals.push(arrival)
+    if (this.arrivals.length === 2 * kept) this.arrivals = this.arrivals.slice(-kept)
+  }
+
   private awaitArrivals(count: number): Effect.Effect<ReadonlyArray<Arrival>> {
     return Effect.async((resume) => {
       const check = (): void => {
-        if (this.arrivals.length >= count) resume(Effect.succeed(Array.from(this.arrivals)))
+        if (this.arrived >= count) resume(Effect.succeed(Array.from(this.arrivals)))
         else this.waiters.push(check)
       }
       check()
