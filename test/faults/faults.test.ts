@@ -5,6 +5,8 @@
  * `FAULTS_CASES` and `FAULTS_SOCKET_CASES` say how many. A failure prints the seed; `FAULTS_SEED` runs it again.
  */
 import { ScriptedServer } from "@effect-mcp/testing"
+import { HttpExchange } from "@effect-mcp/transport"
+import { NodeHttpExchange } from "@effect-mcp/transport-node"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -51,7 +53,11 @@ const inVirtualTime = (given: Scenario): Effect.Effect<void, Error> =>
       leave: () => TestClock.adjust("1 hour")
     }
     const played = yield* play(given, pace).pipe(
-      Effect.provide(ScriptedServer.layerHttpClient(scenarioServer(given).script))
+      Effect.provide(
+        HttpExchange.layerHttpClient.pipe(
+          Layer.provideMerge(ScriptedServer.layerHttpClient(scenarioServer(given).script))
+        )
+      )
     )
     assertAsExpected(given, played, expected)
     assertInvariants(given, played)
@@ -59,7 +65,11 @@ const inVirtualTime = (given: Scenario): Effect.Effect<void, Error> =>
 
 // --- real sockets ---------------------------------------------------------------------------------------------------
 
-const clients = [FetchHttpClient.layer, NodeHttpClient.layerUndici]
+const exchanges = [
+  HttpExchange.layerHttpClient.pipe(Layer.provide(FetchHttpClient.layer)),
+  HttpExchange.layerHttpClient.pipe(Layer.provide(NodeHttpClient.layerUndici)),
+  NodeHttpExchange.layer()
+]
 
 /** Looks again and again until something is so. */
 const until = (what: string, isSo: Effect.Effect<boolean>): Effect.Effect<void, Error> =>
@@ -85,9 +95,9 @@ const overSockets = (given: Scenario, index: number): Effect.Effect<void, Error>
       leave: ({ openExchanges }) =>
         Effect.ignore(until("all have left", Effect.map(openExchanges, (open) => open === 0)))
     }
-    const client = clients[index % clients.length] ?? FetchHttpClient.layer
+    const exchange = exchanges[index % exchanges.length] ?? NodeHttpExchange.layer()
     const played = yield* play(given, pace).pipe(
-      Effect.provide(Layer.merge(ScriptedServer.layerLoopback(server.script), client))
+      Effect.provide(Layer.merge(ScriptedServer.layerLoopback(server.script), exchange))
     )
     assertInvariants(given, played)
   }).pipe(Effect.provide(quiet), Effect.scoped)

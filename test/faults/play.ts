@@ -2,8 +2,7 @@
  * Plays a scenario with the real transport, and keeps what happened.
  */
 import { ScriptedServer } from "@effect-mcp/testing"
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
-import type * as HttpClient from "@effect/platform/HttpClient"
+import { type HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -53,13 +52,13 @@ export interface Playing {
 export const play = (
   scenario: Scenario,
   { leave, settle }: Pace
-): Effect.Effect<Played, Error, ScriptedServer.ScriptedServer | HttpClient.HttpClient> =>
+): Effect.Effect<Played, Error, ScriptedServer.ScriptedServer | HttpExchange.HttpExchange> =>
   Effect.gen(function*() {
     const server = yield* ScriptedServer.ScriptedServer
     const supervisor = yield* Supervisor.track
     const scope = yield* Scope.make()
     const run = Effect.gen(function*() {
-      const transport = yield* StreamableHttpTransport.make({
+      const transport = yield* StreamableHttpTransport.makeExchange({
         url: server.url,
         reconnect: Schedule.spaced(scenario.delay).pipe(Schedule.intersect(Schedule.recurs(scenario.attempts))),
         maxRetryDelay: scenario.maxRetryDelay,

@@ -55,7 +55,10 @@ export interface Proxy {
  * @category models
  */
 export interface Options {
-  /** How long an idle connection is kept for the next request, unless the server says otherwise. Default 4 seconds. */
+  /**
+   * How long an idle connection is kept for the next request; less if the server says so. Default 4 seconds, or what the
+   * server says, up to 10 minutes.
+   */
   readonly keepAliveTimeout?: Duration.DurationInput | undefined
   /** How many connections there may be to one origin; more requests wait. Default no limit. */
   readonly connections?: number | undefined

@@ -26,9 +26,8 @@ const build = (undici: typeof Undici, options: Options): Undici.Dispatcher => {
   const keepAliveTimeout = millis(options.keepAliveTimeout)
   const connectTimeout = millis(options.connectTimeout)
   const common: Undici.Agent.Options = {
-    ...(keepAliveTimeout === undefined
-      ? {}
-      : { keepAliveTimeout, keepAliveMaxTimeout: Math.max(keepAliveTimeout, 600_000) }),
+    // The longest, too: a server may ask for less time, not for more.
+    ...(keepAliveTimeout === undefined ? {} : { keepAliveTimeout, keepAliveMaxTimeout: keepAliveTimeout }),
     ...(connections === undefined ? {} : { connections }),
     ...(connectTimeout === undefined ? {} : { connectTimeout })
   }

@@ -11,12 +11,13 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
-import type * as Chunk from "effect/Chunk"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -36,6 +37,7 @@ export const make = (
   Effect.gen(function*() {
     const client = HttpClient.withScope(yield* HttpClient.HttpClient)
     const init = Option.getOrElse(yield* Effect.serviceOption(FetchHttpClient.RequestInit), () => ({}))
+    const manualRedirects = Context.make(FetchHttpClient.RequestInit, { ...init, redirect: "manual" as const })
     const running = new Set<Exchange>()
     let isOpen = true
     yield* Effect.addFinalizer(() =>
@@ -50,15 +52,16 @@ export const make = (
       Effect.withFiberRuntime((parent) => {
         if (!isOpen) return Effect.fail(new ExchangeError({ sent: false, cause: closed.cause }))
         const exchange = new Exchange()
-        const execute = client.execute(toClientRequest(request, options)).pipe(
-          Effect.provideService(FetchHttpClient.RequestInit, { ...init, redirect: "manual" }),
+        const execute = client.execute(toClientRequest(request, options))
+        const traced = isTraced(parent)
           // A server may echo a credential under any name, so spans show no header's value at all.
-          Effect.locally(Headers.currentRedactedNames, [/^/])
-        )
-        const traced = isTraced(parent) ? execute : Effect.withTracerEnabled(execute, false)
+          ? Effect.locally(execute, Headers.currentRedactedNames, [/^/])
+          // The fiber runs this one request, so what is set need not be undone.
+          : Effect.zipRight(FiberRef.set(FiberRef.currentTracerEnabled, false), execute)
+        const context = Context.merge(parent.currentContext, manualRedirects)
         // An interruption between the fork and the wait would leave a connection behind.
         return Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced))), (fiber) => {
+          Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced, context))), (fiber) => {
             running.add(exchange)
             fiber.addObserver(() => running.delete(exchange))
             exchange.fiber = fiber
@@ -95,6 +98,8 @@ class Exchange implements HttpExchange.Response {
   private paused = false
   private isClosed = false
   private isComplete = false
+  /** Whether the first chunk was looked at. */
+  private isChecked = false
   private settledHead: Exit.Exit<HttpExchange.Response, ExchangeError> | undefined
   private onHead: ((exit: Exit.Exit<HttpExchange.Response, ExchangeError>) => void) | undefined
   private wake: (() => void) | undefined
@@ -135,12 +140,13 @@ class Exchange implements HttpExchange.Response {
   }
 
   run(
-    execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>
+    execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>,
+    context: Context.Context<never>
   ): Effect.Effect<void> {
     return Effect.flatMap(Scope.make(), (scope) =>
       execute.pipe(
         Effect.catchTag("ResponseError", recoverStatus),
-        Effect.provideService(Scope.Scope, scope),
+        Effect.mapInputContext((_: Context.Context<never>) => Context.add(context, Scope.Scope, scope)),
         Effect.matchCauseEffect({
           onFailure: (cause) => Effect.sync(() => this.settle(Exit.fail(toExchangeError(cause)))),
           onSuccess: (response) => {
@@ -165,20 +171,6 @@ class Exchange implements HttpExchange.Response {
     body: Stream.Stream<Uint8Array, HttpClientError.ResponseError>,
     scope: Scope.Scope
   ): Effect.Effect<void> {
-    const encoding = this.headers["content-encoding"] ?? "identity"
-    let isFirst = encoding !== "identity" && encoding !== ""
-    const push = (chunks: Chunk.Chunk<Uint8Array>): void => {
-      for (const chunk of chunks) {
-        if (isFirst && chunk.length > 0) {
-          isFirst = false
-          if (looksCompressed(chunk)) {
-            this.finish((sink) => sink.onError(new ContentEncodingError({ encoding })))
-            return
-          }
-        }
-        this.sink?.onChunk(chunk)
-      }
-    }
     return this.ready.pipe(
       Effect.zipRight(Channel.toPullIn(Stream.toChannel(body), scope)),
       Effect.flatMap((pull) => {
@@ -191,7 +183,7 @@ class Exchange implements HttpExchange.Response {
               ended = true
               this.isComplete = true
             } else {
-              push(element.right)
+              for (const chunk of element.right) this.push(chunk)
             }
           }
         })
@@ -207,6 +199,18 @@ class Exchange implements HttpExchange.Response {
           })
       })
     )
+  }
+
+  private push(chunk: Uint8Array): void {
+    if (!this.isChecked && chunk.length > 0) {
+      this.isChecked = true
+      const encoding = this.headers["content-encoding"] ?? "identity"
+      if (encoding !== "identity" && encoding !== "" && looksCompressed(chunk)) {
+        this.finish((sink) => sink.onError(new ContentEncodingError({ encoding })))
+        return
+      }
+    }
+    this.sink?.onChunk(chunk)
   }
 
   /** Ends when there is a sink that wants chunks. */
