@@ -26,7 +26,7 @@ export const lineChart = (title: string, minutes: ReadonlyArray<number>, lines: 
   )
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="12">`,
-    text(left, 18, title, "start", "font-weight=\"600\""),
+    text(left, 18, title, "start", "fill=\"#888\" font-weight=\"600\""),
     ...panels,
     ...ticks,
     text(width - right, top + lines.length * panelHeight + 34, "minutes", "end"),

@@ -17,7 +17,7 @@ const aborted = new Error("the exchange was closed")
 
 const closed: Head = Exit.fail(new HttpExchange.ExchangeError({ sent: true, cause: aborted }))
 
-export class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
+class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   status = 0
   headers: Headers.Headers = Headers.empty
 
