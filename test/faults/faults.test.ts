@@ -29,7 +29,7 @@ const socketCases = Number(process.env.FAULTS_SOCKET_CASES ?? 100)
 const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 /** Runs at the same time: most of the time of a case is waiting for the event loop. */
-const lanes = 4
+const lanes = 8
 
 const quiet = Logger.minimumLogLevel(LogLevel.None)
 

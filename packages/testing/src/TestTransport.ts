@@ -1,6 +1,7 @@
 /**
  * A test double of `StreamableHttpTransport`, for tests of what is built on the transport: no HTTP, no sockets, no waiting,
- * and time is whatever the `TestClock` says.
+ * and time is whatever the `TestClock` says. (Effects in replies go by the `Clock` of where the layer is built: provide the
+ * `TestContext` around the layer, as `it.effect` does.)
  *
  * Three ways to a transport for a test, from the smallest to the closest to the wire:
  *
