@@ -340,8 +340,6 @@ export const refusalError = (id: JsonRpc.RequestId): JsonRpc.ErrorResponse => ({
 class ServerStreamModel extends StreamModel {
   protected readonly outcome = undefined
   private readonly blocks: ReadonlyArray<Block>
-  /** The first block that was not written yet, for a client without a cursor. */
-  private position = 0
   private hadId = false
 
   constructor(scenario: Scenario) {
@@ -359,11 +357,10 @@ class ServerStreamModel extends StreamModel {
         isOpen = this.mayRetry(loss)
         continue
       }
-      const from = this.cursor === undefined ? this.position : blocksAfter(this.blocks, this.cursor, replays)
+      const from = this.cursor === undefined ? 0 : blocksAfter(this.blocks, this.cursor, replays)
       const openedAt = this.now
       const lost = this.read(this.blocks.slice(from), fate)
       if (fate._tag === "Whole" || lost === undefined) return this.expected()
-      this.position = from + writtenBlocks(this.blocks.slice(from), fate)
       if (!this.hadId && this.now - openedAt >= 10_000) this.attempts = 0
       isOpen = this.mayRetry(lost)
     }
@@ -391,17 +388,4 @@ class ServerStreamModel extends StreamModel {
     this.seen.push(...messages)
     if (!this.hadId && messages.length > 0) this.attempts = 0
   }
-}
-
-/** How many blocks a connection has written, a part of one included. */
-export const writtenBlocks = (blocks: ReadonlyArray<Block>, fate: Fate): number => {
-  const limit = limitOf(fate, totalLength(blocks))
-  let offset = 0
-  let count = 0
-  for (const { length } of blocks) {
-    if (offset >= limit) break
-    offset += length
-    count++
-  }
-  return count
 }

@@ -4,7 +4,7 @@
 import { ScriptedServer } from "@effect-mcp/testing"
 import type * as Headers from "@effect/platform/Headers"
 import { answerOf, type Block, blocksAfter, sendBlocks, serverBlocks } from "./blocks.ts"
-import { refusalError, writtenBlocks } from "./model.ts"
+import { refusalError } from "./model.ts"
 import type { ConnectionPlan, Fate, Scenario, SendPlan } from "./scenario.ts"
 
 export const sessionId = "scenario-session"
@@ -17,8 +17,6 @@ interface ServerStream {
   count: number
   wasOpen: boolean
   isAtRest: boolean
-  /** The first block that was not written. */
-  position: number
 }
 
 export interface ScenarioServer {
@@ -34,8 +32,7 @@ export const scenarioServer = (scenario: Scenario): ScenarioServer => {
     send,
     count: 0,
     wasOpen: false,
-    isAtRest: false,
-    position: 0
+    isAtRest: false
   }))
   const own: ServerStream | undefined = scenario.receive === undefined ? undefined : {
     blocks: serverBlocks(scenario.receive),
@@ -43,8 +40,7 @@ export const scenarioServer = (scenario: Scenario): ScenarioServer => {
     send: undefined,
     count: 0,
     wasOpen: false,
-    isAtRest: false,
-    position: 0
+    isAtRest: false
   }
   const all = own === undefined ? streams : [...streams, own]
   const streamOf = (lastEventId: string): ServerStream | undefined =>
@@ -129,9 +125,9 @@ const body = (
       headers: { "content-type": "application/json" }
     })
   }
-  const from = cursor === undefined ? stream.position : blocksAfter(stream.blocks, cursor, replays)
+  // A client without a cursor gets everything: nobody knows what it has.
+  const from = cursor === undefined ? 0 : blocksAfter(stream.blocks, cursor, replays)
   const blocks = stream.blocks.slice(from)
-  stream.position = from + writtenBlocks(blocks, fate)
   return ScriptedServer.events(write(scenario, blocks, fate, stream.send === undefined ? keepAlive(scenario) : []))
 }
 
