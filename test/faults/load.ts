@@ -17,6 +17,7 @@ import {
   keep,
   machine,
   type NamedClient,
+  nodeClient,
   openTransport,
   sample,
   table,
@@ -113,7 +114,7 @@ const manyTransports = (client: NamedClient, url: string) =>
 const program = Effect.gen(function*() {
   const url = yield* trafficServer()
   const costs: Array<Cost> = []
-  for (const client of [fetchClient, undiciClient]) {
+  for (const client of [fetchClient, undiciClient, nodeClient]) {
     // The first use of anything costs once.
     yield* Effect.scoped(Effect.flatMap(openTransport(client, { url }), (transport) => held(transport, 0, "send")))
     for (const way of ["request", "send"] as const) {

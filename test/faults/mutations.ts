@@ -194,7 +194,7 @@ const passes = (folder: string, tests: ReadonlyArray<string>): Promise<boolean> 
         // A group of its own, so that workers end with it.
         detached: true,
         stdio: "ignore",
-        env: { ...process.env, FAULTS_CASES: "200", FAULTS_SOCKET_CASES: "4", FAULTS_SEED: "1" }
+        env: { ...process.env, FAULTS_CASES: "200", FAULTS_SOCKET_CASES: "8", FAULTS_SEED: "1", FAULTS_SHRINK: "no" }
       }
     )
     const timer = setTimeout(() => {

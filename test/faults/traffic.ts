@@ -1,10 +1,9 @@
 /**
  * What the soak and load tests share: their server in a process of its own, HTTP clients, and looking at this process.
  */
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { NodeHttpExchange } from "@effect-mcp/transport-node"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -38,17 +37,23 @@ export const trafficServer = (seed?: string): Effect.Effect<string, Error, Scope
 
 export interface NamedClient {
   readonly name: string
-  readonly layer: Layer.Layer<HttpClient.HttpClient>
+  readonly exchange: Layer.Layer<HttpExchange.HttpExchange>
 }
 
-export const fetchClient: NamedClient = { name: "fetch", layer: FetchHttpClient.layer }
-export const undiciClient: NamedClient = { name: "undici", layer: NodeHttpClient.layerUndici }
+export const fetchClient: NamedClient = { name: "fetch", exchange: HttpExchange.layerFetch() }
+
+export const undiciClient: NamedClient = {
+  name: "undici",
+  exchange: HttpExchange.layerHttpClient.pipe(Layer.provide(NodeHttpClient.layerUndici))
+}
+
+export const nodeClient: NamedClient = { name: "transport-node", exchange: NodeHttpExchange.layer() }
 
 /** A transport with an open session, as long as the surrounding scope. */
 export const openTransport = (client: NamedClient, options: StreamableHttpTransport.Options) =>
   Effect.gen(function*() {
-    const context = yield* Layer.build(client.layer)
-    const transport = yield* StreamableHttpTransport.make(options).pipe(Effect.provide(context))
+    const context = yield* Layer.build(client.exchange)
+    const transport = yield* StreamableHttpTransport.makeExchange(options).pipe(Effect.provide(context))
     yield* StreamableHttpTransport.request(
       transport,
       JsonRpc.request("initialize", "initialize", {
