@@ -1,0 +1,109 @@
+/**
+ * The clients that are compared. Each is a small module in `clients/`, imported by nothing but its own process.
+ */
+export interface BenchClient {
+  readonly name: string
+  readonly title: string
+  /** Relative to this folder. */
+  readonly module: string
+  /** It has nothing for progress, so that only answers can be asked of it. */
+  readonly answersOnly?: boolean
+  /** The least major version of Node that it runs on. */
+  readonly node?: number
+  /** It takes part in no workload but the import. */
+  readonly importOnly?: boolean
+  /** What a program imports to use it; `./` is relative to this folder. */
+  readonly imports: ReadonlyArray<string>
+  /** What a program installs to use it, and where that is installed here. */
+  readonly installed: { readonly folder: "root" | "bench" | "effect4"; readonly packages: ReadonlyArray<string> }
+}
+
+const transport = "@effect-mcp/transport/StreamableHttpTransport"
+const errors = ["@effect-mcp/transport/TransportError", "@effect-mcp/transport/JsonRpc"]
+
+const ours = (
+  name: string,
+  title: string,
+  imports: ReadonlyArray<string>,
+  packages: ReadonlyArray<string>
+): BenchClient => ({
+  name,
+  title,
+  module: `./clients/${name}.mjs`,
+  imports: [transport, ...errors, ...imports],
+  installed: { folder: "root", packages: ["@effect-mcp/transport", "effect", "@effect/platform", ...packages] }
+})
+
+const node = ["@effect-mcp/transport-node/NodeStreamableHttpTransport"]
+const sdk1 = "@modelcontextprotocol/sdk"
+const sdk2 = "@modelcontextprotocol/client"
+
+export const floor: BenchClient = {
+  name: "floor",
+  title: "floor: undici dispatch, hand-written scanner",
+  module: "./clients/floor.mjs",
+  imports: ["./clients/floor.mjs"],
+  installed: { folder: "bench", packages: ["undici"] }
+}
+
+export const sdk2Transport: BenchClient = {
+  name: "sdk2-transport",
+  title: "SDK 2.4.0, transport",
+  module: "./clients/sdk2-transport.mjs",
+  imports: [sdk2],
+  installed: { folder: "bench", packages: [sdk2] }
+}
+
+export const clients: ReadonlyArray<BenchClient> = [
+  floor,
+  { ...ours("core", "ours, without any HTTP layer, with errors and Schema", ["effect/Schema"], []), importOnly: true },
+  ours("node-request", "ours, transport-node, request", node, ["@effect-mcp/transport-node"]),
+  ours("node-send", "ours, transport-node, send", node, ["@effect-mcp/transport-node"]),
+  ours("undici-request", "ours, HttpClient undici, request", ["@effect/platform-node/NodeHttpClient"], [
+    "@effect/platform-node"
+  ]),
+  ours("undici-send", "ours, HttpClient undici, send", ["@effect/platform-node/NodeHttpClient"], [
+    "@effect/platform-node"
+  ]),
+  ours("fetch-request", "ours, fetch, request", ["@effect/platform/FetchHttpClient"], []),
+  ours("fetch-send", "ours, fetch, send", ["@effect/platform/FetchHttpClient"], []),
+  {
+    name: "sdk1-transport",
+    title: "SDK 1.32.2, transport",
+    module: "./clients/sdk1-transport.mjs",
+    imports: [`${sdk1}/client/streamableHttp.js`],
+    installed: { folder: "bench", packages: [sdk1] }
+  },
+  {
+    name: "sdk1-call",
+    title: "SDK 1.32.2, callTool",
+    module: "./clients/sdk1-call.mjs",
+    imports: [`${sdk1}/client/index.js`, `${sdk1}/client/streamableHttp.js`],
+    installed: { folder: "bench", packages: [sdk1] }
+  },
+  sdk2Transport,
+  {
+    name: "sdk2-call",
+    title: "SDK 2.4.0, callTool",
+    module: "./clients/sdk2-call.mjs",
+    imports: [sdk2],
+    installed: { folder: "bench", packages: [sdk2] }
+  },
+  {
+    name: "ai-sdk",
+    title: "@ai-sdk/mcp (answers only)",
+    module: "./clients/ai-sdk.mjs",
+    answersOnly: true,
+    imports: ["@ai-sdk/mcp"],
+    installed: { folder: "bench", packages: ["@ai-sdk/mcp"] }
+  },
+  {
+    name: "effect4",
+    title: "effect 4.1 McpClient (answers only)",
+    module: "./effect4/client.mjs",
+    answersOnly: true,
+    node: 24,
+    imports: ["./effect4/client.mjs"],
+    installed: { folder: "effect4", packages: ["effect", "@effect/platform-node"] }
+  }
+]

@@ -1,0 +1,177 @@
+/**
+ * The benchmark: `npm run bench -- [--quick] [--only workload,...] [--clients name,...] [--node current|second|both] [--keep]`
+ *
+ * See README.md for what it measures and how to read it.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { isDeepStrictEqual, parseArgs } from "node:util"
+import { barChart, linearityChart } from "./charts.ts"
+import type { BenchClient } from "./clients.ts"
+import { clients, floor, sdk2Transport } from "./clients.ts"
+import type { Machine } from "./machine.ts"
+import { describeMachine, nodeVersion } from "./machine.ts"
+import type { Measured, Settings } from "./measure.ts"
+import { measure } from "./measure.ts"
+import { installPeers, secondNode } from "./peers.ts"
+import type { Results } from "./report.ts"
+import { aligned, describeSeries, firstLine, report } from "./report.ts"
+import type { Failure, Series } from "./series.ts"
+import { summarize } from "./series.ts"
+import { describeVerdicts, judge } from "./targets.ts"
+import type { Workload } from "./workloads.ts"
+import { workloads } from "./workloads.ts"
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    only: { type: "string" },
+    clients: { type: "string" },
+    node: { type: "string" }
+  }
+})
+
+const results = fileURLToPath(new URL("./results/", import.meta.url))
+
+const names = (list: string | undefined, known: ReadonlyArray<{ readonly name: string }>) => {
+  const wanted = list?.split(",")
+  const unknown = wanted?.filter((name) => !known.some((one) => one.name === name)) ?? []
+  if (unknown.length > 0) {
+    throw new Error(`unknown: ${unknown.join(", ")}; there are ${known.map(({ name }) => name).join(", ")}`)
+  }
+  return wanted
+}
+
+const only = names(options.only, workloads)
+const wantedClients = names(options.clients, clients)
+
+/** Ratios need both. */
+const always = new Set([floor.name, sdk2Transport.name])
+
+const majorOf = (version: string): number => Number(/^v(\d+)/.exec(version)?.[1])
+
+/** The clients of a workload in this run. */
+const clientsOf = (workload: Workload, version: string): ReadonlyArray<BenchClient> =>
+  clients.filter((client) => {
+    const quick = options.quick ? workload.quick : undefined
+    if (client.node !== undefined && majorOf(version) < client.node) return false
+    if (client.importOnly === true && workload.kind !== "import") return false
+    if (quick !== undefined && !quick.includes(client.name)) return false
+    if (workload.clients !== undefined && !workload.clients.includes(client.name)) return false
+    return wantedClients === undefined || wantedClients.includes(client.name) || always.has(client.name)
+  })
+
+const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> =>
+  workloads.filter((workload) => {
+    if (only !== undefined) return only.includes(workload.name)
+    if (options.quick) return workload.quick !== undefined
+    // The second Node is for the comparison of speed.
+    return !isSecond || !(workload.kind === "footprint" || workload.kind === "idle" || isLinearity(workload))
+  })
+
+const isLinearity = (workload: Workload): boolean => workload.kind === "throughput" && workload.linearity !== undefined
+
+/** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
+const effort = options.quick
+  ? { warmUpMs: 3_000, rounds: 5, samples: 5, idleSamples: 1 }
+  : { warmUpMs: 5_000, rounds: 7, samples: 9, idleSamples: 3 }
+
+const settingsFor = (workload: Workload, execPath: string): Settings => ({
+  execPath,
+  warmUpMs: isLinearity(workload) ? 2_000 : effort.warmUpMs,
+  rounds: isLinearity(workload) ? 3 : effort.rounds,
+  roundMs: 150,
+  samples: workload.kind === "idle" ? effort.idleSamples : effort.samples
+})
+
+/** What has been kept of other workloads, if it was the same machine and the same software. */
+const keptBefore = (file: string, machine: Machine, workload: string): Pick<Results, "series" | "failures"> => {
+  const nothing = { series: [], failures: [] }
+  if (!existsSync(file)) return nothing
+  const kept: Results = JSON.parse(readFileSync(file, "utf8"))
+  if (!isDeepStrictEqual(kept.machine, machine)) return nothing
+  return {
+    series: kept.series.filter(({ id }) => id !== workload && !id.startsWith(`${workload}.`)),
+    failures: kept.failures.filter((failure) => failure.workload !== workload)
+  }
+}
+
+const charts: ReadonlyArray<{ readonly suffix: string; readonly draw: (all: Results["series"]) => string }> = [
+  {
+    suffix: "",
+    draw: (all) => barChart(all, clients, ["json-16", "events-100", "events-10k", "events-64kb", "json-1mb"])
+  },
+  {
+    suffix: "-process",
+    draw: (all) =>
+      barChart(all, clients, ["idle-5000.rss", "latency.p50", "latency.p99", "import.cpu", "whole-100.cpu"])
+  },
+  { suffix: "-linear", draw: (all) => linearityChart(all, workloads, clients) }
+]
+
+/** Puts a workload into the kept results, with their table and charts. */
+const keep = (execPath: string, workload: Workload, { failures, series }: Measured): void => {
+  mkdirSync(results, { recursive: true })
+  const machine = describeMachine(execPath, clients)
+  const name = `${options.quick ? "quick-" : ""}node${majorOf(machine.node)}`
+  const before = keptBefore(join(results, `${name}.json`), machine, workload.name)
+  const all: Results = {
+    date: new Date().toISOString(),
+    machine,
+    warmUpMs: effort.warmUpMs,
+    rounds: effort.rounds,
+    series: [...before.series, ...summarize(series)],
+    failures: [...before.failures, ...failures]
+  }
+  for (const { draw, suffix } of charts) writeFileSync(join(results, `${name}${suffix}.svg`), draw(all.series))
+  writeFileSync(join(results, `${name}.json`), `${JSON.stringify(all, null, 2)}\n`)
+  const isMeasured = (workload: string, client: string) =>
+    all.series.some(({ client: one, id }) => one === client && id.replace(/\..*$/, "") === workload)
+  const verdicts = majorOf(machine.node) === 20 ? judge(all.series, isMeasured) : []
+  writeFileSync(
+    join(results, `${name}.md`),
+    report(all, clients, verdicts, charts.map(({ suffix }) => `${name}${suffix}.svg`))
+  )
+}
+
+/** Runs everything selected on one Node. Gives whether all is well. */
+const runOn = async (execPath: string, isSecond: boolean): Promise<boolean> => {
+  const version = nodeVersion(execPath)
+  const selected = workloadsOf(isSecond)
+  const series: Array<Series> = []
+  const failures: Array<Failure> = []
+  for (const workload of selected) {
+    const start = performance.now()
+    const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath))
+    series.push(...measured.series)
+    failures.push(...measured.failures)
+    const seconds = ((performance.now() - start) / 1_000).toFixed(0)
+    console.log(`\n${workload.title} (${workload.name}), Node ${version}, ${seconds} s`)
+    console.log(describeSeries(summarize(measured.series)))
+    for (const failure of measured.failures) console.log(`FAILED ${failure.client}: ${firstLine(failure.error)}`)
+    if (options.keep) keep(execPath, workload, measured)
+  }
+  const verdicts = judge(
+    series,
+    (name, client) => {
+      const workload = selected.find((workload) => workload.name === name)
+      return workload !== undefined && clientsOf(workload, version).some((one) => one.name === client)
+    }
+  )
+  const missed = verdicts.filter(({ ok }) => !ok)
+  if (majorOf(version) !== 20) console.log(`\nThe targets are for Node 20; this is ${version}.`)
+  else if (verdicts.length > 0) console.log(`\n${aligned(describeVerdicts(verdicts))}`)
+  return failures.length === 0 && (!options.quick || majorOf(version) !== 20 || missed.length === 0)
+}
+
+installPeers()
+
+const which = options.node ?? (options.quick ? "current" : "both")
+if (!["current", "second", "both"].includes(which)) throw new Error("--node is current, second or both")
+const outcomes = [
+  ...(which === "second" ? [] : [await runOn(process.execPath, false)]),
+  ...(which === "current" ? [] : [await runOn(secondNode, true)])
+]
+process.exitCode = outcomes.every(Boolean) ? 0 : 1

@@ -1,0 +1,52 @@
+/**
+ * What was measured: for one client and one quantity, a value for each round.
+ */
+import { median, quantile, ratio } from "./statistics.ts"
+
+export interface Series {
+  /** The name of the workload; where it has several quantities, followed by a dot and the quantity. */
+  readonly id: string
+  readonly title: string
+  readonly unit: string
+  readonly client: string
+  readonly values: ReadonlyArray<number>
+}
+
+/** A client that failed in a workload. */
+export interface Failure {
+  readonly workload: string
+  readonly client: string
+  readonly error: string
+}
+
+export interface Summary extends Series {
+  readonly median: number
+  /** The quartiles. */
+  readonly spread: readonly [number, number]
+  readonly toFloor: number | undefined
+  readonly toSdk: number | undefined
+}
+
+export const find = (all: ReadonlyArray<Series>, id: string, client: string): Series | undefined =>
+  all.find((one) => one.id === id && one.client === client)
+
+/** The median of per-round ratios between two clients. */
+export const ratioOf = (
+  all: ReadonlyArray<Series>,
+  id: string,
+  client: string,
+  base: string
+): number | undefined => {
+  const one = find(all, id, client)
+  const other = find(all, id, base)
+  return one === undefined || other === undefined ? undefined : ratio(one.values, other.values)
+}
+
+export const summarize = (all: ReadonlyArray<Series>): ReadonlyArray<Summary> =>
+  all.map((one) => ({
+    ...one,
+    median: median(one.values),
+    spread: [quantile(one.values, 0.25), quantile(one.values, 0.75)],
+    toFloor: ratioOf(all, one.id, one.client, "floor"),
+    toSdk: ratioOf(all, one.id, one.client, "sdk2-transport")
+  }))
