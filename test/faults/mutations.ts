@@ -142,7 +142,7 @@ const mutations: ReadonlyArray<Mutation> = [
     file: "eventStream.ts",
     find: "if (this.dataBytes > this.maxEventSize) return this.tooLarge()",
     replace: "",
-    tests: ["faults/hostile.test.ts"]
+    tests: ["transport/eventStream.test.ts"]
   },
   {
     name: "redirects to another origin are followed",
