@@ -564,6 +564,8 @@ describe("events without sockets", () => {
     () =>
       Effect.gen(function*() {
         const source = pushedSource()
+        // More than may wait for a consumer that does not ask.
+        const large = JsonRpc.notification("notifications/progress", { message: "x".repeat(20_000) })
         const transport = yield* StreamableHttpTransport.makeExchange({
           url: "http://server.test/mcp",
           session: { sessionId: "adopted-session", protocolVersion: "2025-11-25" },
@@ -572,7 +574,7 @@ describe("events without sockets", () => {
         const pull = yield* Stream.toPull(transport.send(call()))
         source.push(progress(1))
         assert.deepStrictEqual(Chunk.toReadonlyArray(yield* pull), [progress(1)])
-        source.push(progress(2))
+        source.push(large)
         yield* Effect.promise(() => Promise.resolve())
         assert.isTrue(source.isPaused())
         source.push(done(1))
@@ -580,7 +582,7 @@ describe("events without sockets", () => {
         const rest: Array<JsonRpc.Message> = []
         yield* Effect.forever(Effect.map(pull, (chunk) => rest.push(...chunk))).pipe(Effect.ignore)
         yield* Effect.promise(() => Promise.resolve())
-        assert.deepStrictEqual(rest, [progress(2), done(1)])
+        assert.deepStrictEqual(rest, [large, done(1)])
         assert.isFalse(source.isPaused())
         assert.isTrue(source.isOver())
       })

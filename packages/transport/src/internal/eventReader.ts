@@ -19,8 +19,8 @@ export interface EventHandler {
   readonly onCursor: (id: string) => void
   readonly onBadData: (failure: JsonRpc.DecodeFailure, data: string, id: string | undefined) => void
   readonly onTooLarge: () => void
-  /** All events of a chunk have been handled. */
-  readonly onChunkEnd: () => void
+  /** All events of a chunk, which was so many bytes, have been handled. */
+  readonly onChunkEnd: (bytes: number) => void
   /** The body is over: cleanly when there is no cause. */
   readonly onLost: (cause: unknown) => void
 }
@@ -64,7 +64,7 @@ export class EventReader implements HttpExchange.Sink {
 
   onChunk(chunk: Uint8Array): void {
     this.parser.push(chunk)
-    this.handler.onChunkEnd()
+    this.handler.onChunkEnd(chunk.length)
   }
 
   onEnd(): void {

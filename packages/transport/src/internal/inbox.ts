@@ -29,6 +29,12 @@ export interface InboxOptions {
   readonly claimsAnyAnswer: boolean
 }
 
+/**
+ * How many bytes may come that nobody has waited for. Less than what a socket gives at once, so that its messages are taken
+ * together; pausing after each would cost more than reading it.
+ */
+const mostUnread = 16 * 1024
+
 /** Silence on an open stream. */
 export const idleCause = (millis: number): Error => new Error(`nothing came for ${millis} ms (idleTimeout)`)
 
@@ -50,6 +56,8 @@ export class Inbox implements EventHandler {
   private response: HttpExchange.Response | undefined
   private reader: EventReader | undefined
   private isPaused = false
+  /** Bytes that came since somebody waited. */
+  private unread = 0
   private wake: (() => void) | undefined
   private onActivity: () => void = () => {}
 
@@ -78,6 +86,7 @@ export class Inbox implements EventHandler {
       if (message !== undefined) messages.push(message)
     }
     this.items = []
+    this.unread = 0
     return messages
   }
 
@@ -110,6 +119,7 @@ export class Inbox implements EventHandler {
   private awaitNews(resume: (news: Effect.Effect<void>) => void): void {
     // A fiber may pause between its look and its wait.
     if (this.hasNews) return resume(Effect.void)
+    this.unread = 0
     this.wake = () => {
       this.wake = undefined
       resume(Effect.void)
@@ -184,12 +194,13 @@ export class Inbox implements EventHandler {
     this.response?.close()
   }
 
-  onChunkEnd(): void {
+  onChunkEnd(bytes: number): void {
     this.onActivity()
     if (this.answer !== undefined) this.reader?.stop()
     if (!this.hasNews) return
     if (this.wake !== undefined) return this.wake()
-    if (this.answer === undefined && !this.isPaused) {
+    this.unread += bytes
+    if (this.answer === undefined && !this.isPaused && this.unread >= mostUnread) {
       this.isPaused = true
       this.response?.pause()
     }
