@@ -4,8 +4,9 @@
  * `TINY_EVENTS` says how many events the flood has: 200 000 unless it is given, 10 000 000 in `npm run test:faults`.
  */
 import { FaultProxy, ScriptedServer } from "@effect-mcp/testing"
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -270,6 +271,33 @@ const overMemory = (script: ScriptedServer.Script, options: Partial<StreamableHt
 
 const trickle = (text: string): ReadonlyArray<ScriptedServer.Step> =>
   Array.from(text).flatMap((character) => [ScriptedServer.bytes(character), ScriptedServer.pause("1 minute")])
+
+describe("a hostile server without sockets", () => {
+  live("a body of single bytes is kept as bytes, not as a million chunks", () =>
+    Effect.gen(function*() {
+      const total = 2_000_000
+      const source = new Uint8Array(65_536).fill(32)
+      let grown = 0
+      const response: HttpExchange.Response = {
+        status: 200,
+        headers: Headers.fromInput({ "content-type": "application/json" }),
+        read: (sink) => {
+          const before = process.memoryUsage().heapUsed
+          for (let n = 0; n < total; n++) sink.onChunk(source.subarray(n % 65_536, (n % 65_536) + 1))
+          grown = process.memoryUsage().heapUsed - before
+          sink.onEnd()
+        },
+        pause: () => {},
+        resume: () => {},
+        close: () => {}
+      }
+      const transport = yield* StreamableHttpTransport.makeExchange({ url: "http://server.test/mcp" }).pipe(
+        Effect.provideService(HttpExchange.HttpExchange, { open: () => Effect.succeed(response) })
+      )
+      assertError(yield* failure(request(transport, call())), "ProtocolError", { reason: "InvalidJson" })
+      assert.isBelow(grown, 100 * 1024 * 1024)
+    }))
+})
 
 describe("a server that plays for time", () => {
   for (const [type, text] of [["application/json", "{\"jsonrpc\":"], ["text/event-stream", "data: {\"json"]] as const) {

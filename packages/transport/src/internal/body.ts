@@ -14,7 +14,10 @@ export type Body =
 /** Collects a body up to a limit in bytes; what is over it is never buffered. Calls `done` once. */
 export class BodyCollector implements HttpExchange.Sink {
   private size = 0
-  private readonly chunks: Array<Uint8Array> = []
+  private kept = 0
+  // The only chunk of a small body as it came; of others a copy, as a chunk is larger than the bytes it shows.
+  private bytes: Uint8Array = new Uint8Array(0)
+  private isBorrowed = true
   private settled = false
 
   private readonly response: HttpExchange.Response
@@ -43,8 +46,7 @@ export class BodyCollector implements HttpExchange.Sink {
 
   /** What came so far. */
   get text(): string {
-    const [first] = this.chunks
-    return decoder.decode(first === undefined || this.chunks.length === 1 ? first : joined(this.chunks))
+    return decoder.decode(this.bytes.subarray(0, this.kept))
   }
 
   onChunk(chunk: Uint8Array): void {
@@ -52,7 +54,7 @@ export class BodyCollector implements HttpExchange.Sink {
     this.onActivity()
     this.size += chunk.length
     if (this.size > this.limit) this.tooLarge()
-    else this.chunks.push(chunk)
+    else this.keep(chunk)
   }
 
   onEnd(): void {
@@ -61,6 +63,24 @@ export class BodyCollector implements HttpExchange.Sink {
 
   onError(cause: unknown): void {
     this.settle({ _tag: "Broken", cause })
+  }
+
+  private keep(chunk: Uint8Array): void {
+    if (this.kept === 0) {
+      this.bytes = chunk
+    } else {
+      if (this.size > this.bytes.length || this.isBorrowed) this.grow()
+      this.bytes.set(chunk, this.kept)
+    }
+    this.kept = this.size
+  }
+
+  /** Room for twice as much, so that many small chunks cost no more than a few large ones. */
+  private grow(): void {
+    const roomier = new Uint8Array(2 * this.size)
+    roomier.set(this.bytes.subarray(0, this.kept))
+    this.bytes = roomier
+    this.isBorrowed = false
   }
 
   private tooLarge(): void {
@@ -77,16 +97,6 @@ export class BodyCollector implements HttpExchange.Sink {
 
 /** Whole texts only: decoding piece by piece costs a converter for each body, and several times as much. */
 const decoder = new TextDecoder()
-
-const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const whole = new Uint8Array(chunks.reduce((size, { length }) => size + length, 0))
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.length
-  }
-  return whole
-}
 
 /** What came of a body until it ended, broke, reached the limit or took too long. Never fails. */
 export const readText = (response: HttpExchange.Response, limit: number, millis: number): Effect.Effect<string> =>
