@@ -1,0 +1,211 @@
+/**
+ * One request and its answer: ids, `_meta`, time limits, cancellation in the way of the era, span and metric. The direct
+ * path of every call, so plain code where it can be.
+ */
+import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
+import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
+import type { TransportError } from "@effect-mcp/transport/TransportError"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+import type { Era } from "../Lifecycle.ts"
+import type { LoggingLevel, LoggingMessage } from "../Logging.ts"
+import { JsonRpcError, RequestTimeout } from "../McpClientError.ts"
+import type { Progress } from "../Progress.ts"
+import { Deadline, type Deadlines, type Expiry, type Limits } from "./deadlines.ts"
+import { isProgress } from "./guards.ts"
+import type { Inbound } from "./inbound.ts"
+import { CallSpan, errorType, recordDuration } from "./telemetry.ts"
+
+/** What a request is sent with. */
+export interface Wire {
+  readonly era: Era
+  readonly protocolVersion: string
+  /** The members that every request of the stateless revision carries in `_meta`; none in the other era. */
+  readonly meta: { readonly [name: string]: unknown } | undefined
+}
+
+export interface Outgoing {
+  readonly method: string
+  /** What it is about: a tool's name, a resource's URI. */
+  readonly target?: string | undefined
+  /** Without `_meta`. */
+  readonly params?: JsonRpc.Params | undefined
+  readonly meta?: { readonly [name: string]: unknown } | undefined
+  readonly headers?: { readonly [name: string]: string } | undefined
+  readonly limits: Limits
+  readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
+  readonly onLog?: ((message: LoggingMessage) => Effect.Effect<void>) | undefined
+  /** Takes what comes before the answer, in the place of the usual ways. */
+  readonly onNotification?: ((notification: JsonRpc.Notification, id: number) => Effect.Effect<void>) | undefined
+}
+
+export type ExchangeFailure = JsonRpcError | RequestTimeout | TransportError
+
+/** How long the notice that a call is cancelled may take. */
+const cancelTimeout = Duration.seconds(5)
+
+export type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+
+export class Exchanges {
+  private readonly transport: StreamableHttpTransport.Service
+  private readonly clock: Clock.Clock
+  private readonly deadlines: Deadlines
+  private readonly inbound: Inbound
+  private readonly fork: Fork
+  private lastId: number
+  /** From which level on a stateless server is to log; undefined for not at all. */
+  logLevel: LoggingLevel | undefined
+
+  constructor(
+    transport: StreamableHttpTransport.Service,
+    clock: Clock.Clock,
+    deadlines: Deadlines,
+    inbound: Inbound,
+    fork: Fork,
+    lastId: number
+  ) {
+    this.transport = transport
+    this.clock = clock
+    this.deadlines = deadlines
+    this.inbound = inbound
+    this.fork = fork
+    this.lastId = lastId
+  }
+
+  /** Sends a request and gives the result of its answer. */
+  send(wire: Wire, outgoing: Outgoing): Effect.Effect<unknown, ExchangeFailure> {
+    return Effect.withFiberRuntime((parent, { runtimeFlags }) =>
+      Effect.async<unknown, ExchangeFailure>((resume) => {
+        const { method, target } = outgoing
+        const id = ++this.lastId
+        const startedAt = this.clock.unsafeCurrentTimeMillis()
+        const { protocolVersion } = wire
+        const span = CallSpan.start(parent, { method, target, protocolVersion, requestId: id })
+
+        const finish = (exit: Exit.Exit<unknown, ExchangeFailure>): void => {
+          this.deadlines.unwatch(deadline)
+          const type = errorType(exit)
+          recordDuration(method, this.clock.unsafeCurrentTimeMillis() - startedAt, type)
+          span?.end(exit, type)
+        }
+        const deadline = new Deadline(startedAt, outgoing.limits, (kind) => {
+          const error = timedOut(outgoing, kind)
+          resume(Effect.fail(error))
+          this.cancel(wire, method, id, error.message)
+          child.unsafeInterruptAsFork(child.id())
+        })
+        const exchange = answered(
+          StreamableHttpTransport.request(this.transport, toRequest(wire, outgoing, id, this.logLevel, span), {
+            headers: outgoing.headers,
+            onMessage: (message) => {
+              deadline.touch(this.clock.unsafeCurrentTimeMillis())
+              return this.onMessage(message, id, outgoing)
+            }
+          }),
+          method,
+          target
+        )
+        this.deadlines.watch(deadline)
+        const child = Runtime.runFork(
+          Runtime.make({ context: parent.currentContext, runtimeFlags, fiberRefs: parent.getFiberRefs() }),
+          span === undefined ? exchange : span.around(exchange)
+        )
+        child.addObserver((exit) => {
+          finish(exit)
+          resume(exit)
+        })
+        return Effect.suspend(() => {
+          this.cancel(wire, method, id, "the call was interrupted")
+          return Fiber.interrupt(child)
+        })
+      })
+    )
+  }
+
+  /** Sends a notification. */
+  notify(wire: Wire, method: string, params?: JsonRpc.Params): Effect.Effect<void, TransportError> {
+    const withMeta = wire.meta === undefined ? params : { ...params, _meta: { ...wire.meta, ...metaOf(params) } }
+    return StreamableHttpTransport.notify(this.transport, JsonRpc.notification(method, withMeta))
+  }
+
+  private onMessage(message: JsonRpc.Message, id: number, outgoing: Outgoing): Effect.Effect<void> {
+    if (!("method" in message)) return Effect.void
+    if ("id" in message && message.id !== undefined) return this.inbound.request(message)
+    if (!JsonRpc.isNotification(message)) return Effect.void
+    if (message.method === "notifications/progress") {
+      const { params } = message
+      if (outgoing.onProgress !== undefined && isProgress(params) && params.progressToken === id) {
+        return outgoing.onProgress(params)
+      }
+    }
+    if (outgoing.onNotification !== undefined) return outgoing.onNotification(message, id)
+    return this.inbound.notification(message, outgoing.onLog)
+  }
+
+  /**
+   * Tells the server that nobody waits for the answer any more. The stateless revision knows from the stream that is
+   * closed; `initialize` must not be cancelled (2025-11-25, "Cancellation").
+   */
+  private cancel(wire: Wire, method: string, requestId: number, reason: string): void {
+    if (wire.era === "Modern" || method === "initialize") return
+    this.fork(
+      this.notify(wire, "notifications/cancelled", { requestId, reason }).pipe(
+        Effect.timeout(cancelTimeout),
+        Effect.catchAllCause((cause) => Effect.logDebug("a call could not be cancelled", cause)),
+        Effect.annotateLogs({ package: "@effect-mcp/client", method })
+      )
+    )
+  }
+}
+
+const toRequest = (
+  wire: Wire,
+  outgoing: Outgoing,
+  id: number,
+  logLevel: LoggingLevel | undefined,
+  span: CallSpan | undefined
+): JsonRpc.Request => {
+  const { method, onProgress, params } = outgoing
+  if (wire.meta === undefined && outgoing.meta === undefined && onProgress === undefined && span === undefined) {
+    return params === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params }
+  }
+  const meta: { [name: string]: unknown } = { ...outgoing.meta, ...wire.meta }
+  if (onProgress !== undefined) meta.progressToken = id
+  if (wire.era === "Modern" && logLevel !== undefined) meta["io.modelcontextprotocol/logLevel"] = logLevel
+  span?.addTo(meta)
+  return { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } }
+}
+
+const metaOf = (params: JsonRpc.Params | undefined): object | undefined => {
+  const meta = params?._meta
+  return typeof meta === "object" && meta !== null ? meta : undefined
+}
+
+const answered = (
+  answer: Effect.Effect<JsonRpc.Response, TransportError>,
+  method: string,
+  target: string | undefined
+): Effect.Effect<unknown, JsonRpcError | TransportError> =>
+  Effect.flatMap(answer, (response) =>
+    "error" in response && response.error !== undefined
+      ? Effect.fail(new JsonRpcError({ method, target, outcome: outcomeOf(response.error), error: response.error }))
+      : Effect.succeed("result" in response ? response.result : undefined))
+
+/** Errors with which a server says that it did not begin to execute the request. */
+const refusals: ReadonlySet<number> = new Set([-32700, -32600, -32601, -32602, -32020, -32021, -32022])
+
+const outcomeOf = ({ code }: JsonRpc.ErrorObject): "NotExecuted" | "Unknown" =>
+  refusals.has(code) ? "NotExecuted" : "Unknown"
+
+const timedOut = ({ limits, method, target }: Outgoing, kind: Expiry): RequestTimeout =>
+  new RequestTimeout({
+    method,
+    target,
+    outcome: "Unknown",
+    kind,
+    limit: Duration.millis(kind === "Total" ? limits.total : limits.idle)
+  })

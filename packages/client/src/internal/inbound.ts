@@ -1,0 +1,183 @@
+/**
+ * What the server sends of its own accord, on whatever stream it comes: notifications go to who listens, requests to the
+ * services that the application provides.
+ */
+import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
+import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
+import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import type { Era } from "../Lifecycle.ts"
+import type { LoggingMessage } from "../Logging.ts"
+import type { ListChange, ResourceUpdate } from "../McpClient.ts"
+import { isLoggingMessage } from "./guards.ts"
+import { type Handlers, toErrorObject } from "./handlers.ts"
+import type { ResponseCache } from "./responseCache.ts"
+import type { Tools } from "./tools.ts"
+
+/** How far a listener may fall behind before it loses the oldest. */
+const mostUnread = 1024
+
+export class Inbound {
+  readonly logs: PubSub.PubSub<LoggingMessage>
+  readonly notifications: PubSub.PubSub<JsonRpc.Notification>
+  readonly listChanges: PubSub.PubSub<ListChange>
+  readonly resourceUpdates: PubSub.PubSub<ResourceUpdate>
+  /** Which era the server speaks; the stateless revision has no requests of the server. */
+  era: Era = "Legacy"
+
+  private readonly transport: StreamableHttpTransport.Service
+  private readonly handlers: Handlers
+  private readonly cache: ResponseCache
+  private readonly tools: Tools
+  private readonly running: FiberMap.FiberMap<string>
+
+  private constructor(
+    transport: StreamableHttpTransport.Service,
+    handlers: Handlers,
+    cache: ResponseCache,
+    tools: Tools,
+    running: FiberMap.FiberMap<string>,
+    hubs: Pick<Inbound, "logs" | "notifications" | "listChanges" | "resourceUpdates">
+  ) {
+    this.transport = transport
+    this.handlers = handlers
+    this.cache = cache
+    this.tools = tools
+    this.running = running
+    this.logs = hubs.logs
+    this.notifications = hubs.notifications
+    this.listChanges = hubs.listChanges
+    this.resourceUpdates = hubs.resourceUpdates
+  }
+
+  static make(
+    transport: StreamableHttpTransport.Service,
+    handlers: Handlers,
+    cache: ResponseCache,
+    tools: Tools
+  ): Effect.Effect<Inbound, never, Scope.Scope> {
+    return Effect.gen(function*() {
+      const inbound = new Inbound(transport, handlers, cache, tools, yield* FiberMap.make<string>(), {
+        logs: yield* PubSub.sliding<LoggingMessage>(mostUnread),
+        notifications: yield* PubSub.sliding<JsonRpc.Notification>(mostUnread),
+        listChanges: yield* PubSub.sliding<ListChange>(mostUnread),
+        resourceUpdates: yield* PubSub.sliding<ResourceUpdate>(mostUnread)
+      })
+      yield* Effect.addFinalizer(() =>
+        Effect.all([
+          PubSub.shutdown(inbound.logs),
+          PubSub.shutdown(inbound.notifications),
+          PubSub.shutdown(inbound.listChanges),
+          PubSub.shutdown(inbound.resourceUpdates)
+        ], { discard: true })
+      )
+      return inbound
+    })
+  }
+
+  message(message: JsonRpc.Message): Effect.Effect<void> {
+    if (JsonRpc.isRequest(message)) return this.request(message)
+    return JsonRpc.isNotification(message) ? this.notification(message) : Effect.void
+  }
+
+  // --- notifications ------------------------------------------------------------------------------------------------
+
+  notification(
+    notification: JsonRpc.Notification,
+    onLog?: (message: LoggingMessage) => Effect.Effect<void>
+  ): Effect.Effect<void> {
+    return Effect.zipRight(PubSub.publish(this.notifications, notification), this.act(notification, onLog))
+  }
+
+  private act(
+    { method, params }: JsonRpc.Notification,
+    onLog?: (message: LoggingMessage) => Effect.Effect<void>
+  ): Effect.Effect<void> {
+    switch (method) {
+      case "notifications/message": {
+        if (!isLoggingMessage(params)) return malformed(method)
+        const published = PubSub.publish(this.logs, params)
+        return onLog === undefined ? Effect.asVoid(published) : Effect.zipRight(published, onLog(params))
+      }
+      case "notifications/tools/list_changed":
+        return this.listChanged("tools")
+      case "notifications/prompts/list_changed":
+        return this.listChanged("prompts")
+      case "notifications/resources/list_changed":
+        return this.listChanged("resources")
+      case "notifications/resources/updated": {
+        const uri = params?.uri
+        return typeof uri === "string" ? this.resourceUpdated(uri) : malformed(method)
+      }
+      case "notifications/elicitation/complete": {
+        const id = params?.elicitationId
+        return typeof id === "string" ? this.handlers.elicitationCompleted(id) : malformed(method)
+      }
+      case "notifications/cancelled": {
+        const id = params?.requestId
+        return typeof id === "string" || typeof id === "number"
+          ? FiberMap.remove(this.running, JSON.stringify(id))
+          : malformed(method)
+      }
+      default:
+        return Effect.void
+    }
+  }
+
+  listChanged(list: ListChange["list"], afterGap = false): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.cache.invalidate(`${list}/list`)
+      if (list === "tools") this.tools.clear()
+      if (list === "resources") this.cache.invalidate("resources/templates/list")
+      return PubSub.publish(this.listChanges, { list, afterGap })
+    })
+  }
+
+  resourceUpdated(uri: string, afterGap = false): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.cache.invalidate("resources/read", uri)
+      return PubSub.publish(this.resourceUpdates, { uri, afterGap })
+    })
+  }
+
+  // --- requests -----------------------------------------------------------------------------------------------------
+
+  /** Answers a request of the server, on the side: what comes after it does not wait. */
+  request(request: JsonRpc.Request): Effect.Effect<void> {
+    if (this.era === "Modern") {
+      // "The client MUST NOT send JSON-RPC responses" (2026-07-28, "Sending Messages").
+      return Effect.logDebug("a stateless server must not send requests", request.method).pipe(annotated)
+    }
+    const key = JSON.stringify(request.id)
+    const answered = this.handlers.answer(request.method, request.params).pipe(
+      Effect.match({
+        onFailure: (rejected) => JsonRpc.error(request.id, toErrorObject(rejected)),
+        onSuccess: (result) => JsonRpc.success(request.id, result)
+      }),
+      Effect.catchAllDefect((defect) =>
+        Effect.as(
+          Effect.logError("a request of the server could not be answered", defect).pipe(annotated),
+          JsonRpc.error(request.id, { code: -32603, message: "the client failed to answer" })
+        )
+      ),
+      Effect.flatMap((response) => StreamableHttpTransport.notify(this.transport, response)),
+      Effect.catchAll((error) =>
+        Effect.logWarning("an answer to the server could not be sent", error).pipe(
+          annotated,
+          Effect.annotateLogs({ method: request.method })
+        )
+      )
+    )
+    return Effect.asVoid(FiberMap.run(this.running, key, answered, { onlyIfMissing: true }))
+  }
+
+  /** The session is over: nobody waits for these answers any more. */
+  readonly dropRequests: Effect.Effect<void> = Effect.suspend(() => FiberMap.clear(this.running))
+}
+
+const annotated = Effect.annotateLogs({ package: "@effect-mcp/client" })
+
+const malformed = (method: string): Effect.Effect<void> =>
+  Effect.logDebug("a notification was not what the protocol defines", method).pipe(annotated)
