@@ -67,6 +67,10 @@ export const clients: ReadonlyArray<BenchClient> = [
   ]),
   ours("fetch-request", "ours, fetch, request", ["@effect/platform/FetchHttpClient"], []),
   ours("fetch-send", "ours, fetch, send", ["@effect/platform/FetchHttpClient"], []),
+  ours("node-call", "ours, McpClient, transport-node, callTool", ["@effect-mcp/client/McpClient", ...node], [
+    "@effect-mcp/client",
+    "@effect-mcp/transport-node"
+  ]),
   {
     name: "sdk1-transport",
     title: "SDK 1.32.2, transport",

@@ -142,7 +142,7 @@ const whole = (calls: number): Whole => ({
 
 export const workloads: ReadonlyArray<Workload> = [
   json(1),
-  json(16, ["floor", "sdk2-transport", "node-request", "node-send", "undici-request"]),
+  json(16, ["floor", "sdk2-transport", "sdk2-call", "node-request", "node-send", "undici-request", "node-call"]),
   json(256),
   {
     kind: "throughput",
@@ -154,7 +154,14 @@ export const workloads: ReadonlyArray<Workload> = [
     quick: ["floor", "sdk2-transport", "node-request"]
   },
   events("events-1", "Stream of 1 event", "", 1),
-  events("events-100", "Stream of 100 events", "", 100, ["floor", "sdk2-transport", "node-request", "node-send"]),
+  events("events-100", "Stream of 100 events", "", 100, [
+    "floor",
+    "sdk2-transport",
+    "sdk2-call",
+    "node-request",
+    "node-send",
+    "node-call"
+  ]),
   events("events-10k", "Stream of 10 000 events", "", 10_000, [
     "floor",
     "sdk2-transport",

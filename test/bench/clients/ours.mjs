@@ -42,11 +42,13 @@ export const connecting = (layer, calling) => async (url, tally) => {
   )
   const call = calling(transport, tally)
   let id = 0
-  const loop = (workers, more) => {
-    const worker = Effect.whileLoop({ while: more, body: () => call(callMessage(++id)), step: () => {} })
-    return Effect.runPromise(
-      Effect.forEach(Array.from({ length: workers }), () => worker, { concurrency: "unbounded", discard: true })
-    )
-  }
-  return { loop }
+  return { loop: effectLoop(() => call(callMessage(++id))) }
+}
+
+/** So many fibers, each of which calls for as long as `more()` says so. */
+export const effectLoop = (call) => (workers, more) => {
+  const worker = Effect.whileLoop({ while: more, body: call, step: () => {} })
+  return Effect.runPromise(
+    Effect.forEach(Array.from({ length: workers }), () => worker, { concurrency: "unbounded", discard: true })
+  )
 }
