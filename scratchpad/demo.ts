@@ -1,13 +1,16 @@
 /**
- * The main job, end to end: open a session, list tools, call one, lose the connection in the middle of the call, resume,
- * get the answer, end the session. Run it with `npm start`; every line with an arrow was on the wire.
+ * The main job, end to end: find out what the server speaks, list tools, call one, lose the connection in the middle of the
+ * call, resume, get the answer, end the session. Run it with `npm start`; every line with an arrow was on the wire.
  */
-import { JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { McpClient } from "@effect-mcp/client"
+import { StreamableHttpTransport } from "@effect-mcp/transport"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { sdkServer } from "../test/e2e/sdkServer.ts"
 import { type Arguments, parse, usage, UsageError } from "./demo/arguments.ts"
 import * as Timeline from "./demo/timeline.ts"
@@ -26,87 +29,49 @@ const lossyCall: Call = {
   toolArguments: { steps: 20, dropAfter: 8, delayMs: 100, how: "destroy" }
 }
 
-const request = (transport: StreamableHttpTransport.Service, message: JsonRpc.Request) =>
-  Effect.gen(function*() {
-    const timeline = yield* Timeline.Timeline
-    let notifications = 0
-    const answer = yield* StreamableHttpTransport.request(transport, message, {
-      onMessage: (before) => {
-        notifications++
-        const { progress, total } = progressOf(before)
-        return progress === undefined ? Effect.void : timeline.progress(progress, total)
-      }
-    })
-    if (JsonRpc.isSuccessResponse(answer)) return { result: answer.result, notifications }
-    return yield* new DemoFailed({ message: `${message.method}: ${answer.error.message} (${answer.error.code})` })
-  })
-
-const progressOf = (message: JsonRpc.Message): { progress?: number; total?: number } => {
-  if (!JsonRpc.isNotification(message) || message.method !== "notifications/progress") return {}
-  const { progress, total } = message.params ?? {}
-  return {
-    ...(typeof progress === "number" ? { progress } : {}),
-    ...(typeof total === "number" ? { total } : {})
-  }
-}
-
-const toolNames = (result: unknown): ReadonlyArray<string> => {
-  const tools: unknown = typeof result === "object" && result !== null ? Reflect.get(result, "tools") : undefined
-  return Array.isArray(tools) ? tools.map((tool: unknown) => String(Reflect.get(Object(tool), "name"))) : []
-}
-
-const isToolError = (result: unknown): boolean =>
-  typeof result === "object" && result !== null && Reflect.get(result, "isError") === true
-
 const session = (call: Call | undefined) =>
   Effect.gen(function*() {
-    const transport = yield* StreamableHttpTransport.StreamableHttpTransport
+    const client = yield* McpClient.McpClient
     const timeline = yield* Timeline.Timeline
-    yield* Effect.forkScoped(Wire.watch(transport))
-    yield* Effect.yieldNow()
-
-    yield* timeline.title("Open a session")
-    yield* request(
-      transport,
-      JsonRpc.request(1, "initialize", {
-        protocolVersion: "2025-11-25",
-        capabilities: {},
-        clientInfo: { name: "effect-mcp-demo", version: "0.1.0" }
-      })
-    )
-    yield* StreamableHttpTransport.notify(transport, JsonRpc.notification("notifications/initialized"))
+    const { era, name, protocolVersion, version } = client.server
+    yield* Console.log(`           ${name} ${version} speaks ${protocolVersion} (${era})`)
 
     yield* timeline.title("List the tools")
-    const names = toolNames((yield* request(transport, JsonRpc.request(2, "tools/list"))).result)
+    const names = Array.from(yield* Stream.runCollect(client.tools), (tool) => tool.name)
     yield* Console.log(names.map((name) => `           ${name}`).join("\n"))
-    if (call === undefined) {
-      yield* Console.log("\nCall one of them with --tool NAME --args JSON.")
-    } else {
-      if (!names.includes(call.tool)) {
-        return yield* new DemoFailed({ message: `the server has no tool ${call.tool}, only those listed above` })
-      }
-      yield* timeline.title(`Call ${call.tool}`)
-      const { notifications, result } = yield* request(
-        transport,
-        JsonRpc.request(3, "tools/call", {
-          name: call.tool,
-          arguments: call.toolArguments,
-          _meta: { progressToken: "demo" }
-        })
-      )
-      yield* timeline.title(`Result, after ${notifications} notifications`)
-      yield* Console.log(JSON.stringify(result, null, 2))
-      if (isToolError(result)) return yield* new DemoFailed({ message: `the tool ${call.tool} reported an error` })
+    if (call === undefined) return yield* Console.log("\nCall one of them with --tool NAME --args JSON.")
+    if (!names.includes(call.tool)) {
+      return yield* new DemoFailed({ message: `the server has no tool ${call.tool}, only those listed above` })
     }
-  }).pipe(
-    Effect.scoped,
-    Effect.ensuring(Effect.flatMap(Timeline.Timeline, (timeline) => timeline.title("Close the scope")))
-  )
 
-const connectTo = (url: string, headers: Arguments["headers"], call: Call | undefined) =>
-  session(call).pipe(
-    Effect.provide(StreamableHttpTransport.layerExchange({ url, headers }).pipe(Layer.provide(Wire.layer)))
+    yield* timeline.title(`Call ${call.tool}`)
+    let reports = 0
+    const result = yield* client.callTool(call.tool, call.toolArguments, {
+      failOnToolError: true,
+      onProgress: ({ progress, total }) => {
+        reports++
+        return timeline.progress(progress, total)
+      }
+    })
+    yield* timeline.title(`Result, after ${reports} reports of progress`)
+    yield* Console.log(JSON.stringify(result, null, 2))
+  })
+
+/** The client, on a transport whose wire is shown. */
+const connectTo = (url: string, headers: Arguments["headers"], call: Call | undefined) => {
+  const Transport = Layer.tap(
+    StreamableHttpTransport.layerExchange({ url, headers }).pipe(Layer.provide(Wire.layer)),
+    (context) => Wire.watch(Context.get(context, StreamableHttpTransport.StreamableHttpTransport))
   )
+  const Live = McpClient.layer({ clientInfo: { name: "effect-mcp-demo", version: "0.1.0" } }).pipe(
+    Layer.provide(Transport)
+  )
+  return Effect.gen(function*() {
+    const timeline = yield* Timeline.Timeline
+    yield* timeline.title("Find out what the server speaks")
+    yield* Effect.provide(session(call).pipe(Effect.ensuring(timeline.title("Close the scope"))), Live)
+  })
+}
 
 const embedded = Effect.gen(function*() {
   const server = yield* sdkServer({ retryInterval: "300 millis" })

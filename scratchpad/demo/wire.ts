@@ -24,7 +24,7 @@ export const layer = Layer.effect(
   })
 ).pipe(Layer.provide(HttpExchange.layerFetch()))
 
-/** What becomes of streams, which is not to be seen in heads: breaks and waits. */
+/** What becomes of streams, which is not to be seen in heads: breaks and waits. Watches from now on, until the transport is closed. */
 export const watch = (transport: StreamableHttpTransport.Service) =>
   Effect.flatMap(Timeline, (timeline) =>
     transport.events.pipe(Stream.runForEach((event) => {
@@ -44,7 +44,7 @@ export const watch = (transport: StreamableHttpTransport.Service) =>
         default:
           return Effect.void
       }
-    })))
+    }))).pipe(Effect.forkDaemon, Effect.zipRight(Effect.yieldNow()))
 
 const orUnknown = (version: { readonly _tag: "None" } | { readonly _tag: "Some"; readonly value: string }): string =>
   version._tag === "Some" ? version.value : "unknown"
