@@ -62,6 +62,19 @@ const rows: ReadonlyArray<Row> = [
   ["exclusive bounds", { exclusiveMinimum: 1, exclusiveMaximum: 3 }, [2], [1, 3]],
   ["minLength, maxLength", { minLength: 2, maxLength: 3 }, ["ab", "😀😀", 1], ["a", "😀", "abcd"]],
   ["pattern", { pattern: "^\\p{Lu}+$" }, ["ABÉ", 1], ["ab"]],
+  ["pattern with needless escapes", { pattern: "^\\-\\_[\\-\\@\\]x]\\/\\d$" }, ["-_@/1", "-_-/1", "-_]/1"], [
+    "-_\\/1",
+    "_@/1"
+  ]],
+  ["pattern with a hyphen beside a set", { pattern: "^[\\w-.]+[.-\\d]$" }, ["a-b..", "a-", "a1"], ["a/1", "ab"]],
+  ["pattern with braces as text", { pattern: "^\\-{2}{a}]$" }, ["--{a}]"], ["-{a}]", "--{a}"]],
+  ["pattern with \\p and a needless escape", { pattern: "^\\p{Lu}\\-\\u{1F600}$" }, ["É-😀"], ["e-😀"]],
+  [
+    "patternProperties with needless escapes",
+    { patternProperties: { "^\\-": { type: "string" }, "^-": { minLength: 2 } }, additionalProperties: false },
+    [{ "-a": "xx" }],
+    [{ "-a": 1 }, { "-a": "x" }, { a: "xx" }]
+  ],
   ["format only annotates", { format: "email" }, ["not an address"], []],
   ["required", { required: ["a", "toString"] }, [{ a: 1, toString: 1 }, 1], [{ a: 1 }, {}]],
   ["properties", { properties: { a: { type: "integer" }, b: false } }, [{ a: 1 }, {}, []], [{ a: "1" }, { b: 1 }]],
@@ -437,7 +450,8 @@ describe("invalid schemas", () => {
     ["a property that is null", { properties: { a: null } }],
     ["patternProperties", { patternProperties: { "(": {} } }],
     ["pattern", { pattern: "(" }],
-    ["pattern that only exists without u", { pattern: "\\-" }],
+    ["pattern with an escape that means nothing", { pattern: "\\Aa\\Z" }],
+    ["pattern that ends in an escape", { pattern: "\\-\\" }],
     ["pattern of a wrong type", { pattern: 1 }],
     ["items as in older dialects", { items: [{}] }],
     ["items", { items: 1 }],

@@ -48,11 +48,15 @@ export const schemas: ReadonlyArray<readonly [name: string, schema: AnySchema]> 
 
 export const json = FastCheck.jsonValue({ maxDepth: 1 })
 
-export const unknownMembers = FastCheck.dictionary(
-  FastCheck.string({ maxLength: 5 }).map((name) => `x-${name}`),
-  json,
-  { minKeys: 1, maxKeys: 2, noNullPrototype: true }
+const unknownName = FastCheck.oneof(
+  { weight: 4, arbitrary: FastCheck.string({ maxLength: 5 }).map((name) => `x-${name}`) },
+  { weight: 1, arbitrary: FastCheck.constant("__proto__") }
 )
+
+/** One of them can be called `__proto__`, as JSON can have it. */
+export const unknownMembers = FastCheck.array(FastCheck.tuple(unknownName, json), { minLength: 1, maxLength: 3 }).map((
+  entries
+): { readonly [name: string]: unknown } => Object.fromEntries(entries))
 
 export const isObject = (u: unknown): u is { readonly [name: string]: unknown } =>
   typeof u === "object" && u !== null && !Array.isArray(u)

@@ -1,6 +1,7 @@
 /**
  * What holds for every schema of the protocol: wire shape, nothing lost, arbitraries that work, errors with a path.
  */
+import * as Capability from "@effect-mcp/client/Capability"
 import * as Content from "@effect-mcp/client/Content"
 import * as Elicitation from "@effect-mcp/client/Elicitation"
 import * as InputRequired from "@effect-mcp/client/InputRequired"
@@ -94,6 +95,17 @@ describe("names that a sender chooses", () => {
       `{"message":"m","requestedSchema":{"type":"object","properties":{"__proto__":{"type":"string","default":"d"}}}}`
     )
     kept(any(Content.UnknownContent), `{"type":"new","__proto__":{"a":1}}`)
+  })
+
+  it("do not become members that nobody validated", () => {
+    const wire = JSON.parse(`{"name":"t","inputSchema":{"type":"object"},"__proto__":{"title":5,"description":6}}`)
+    const tool = Schema.decodeUnknownSync(Tool.Tool)(wire)
+    assert.isUndefined(tool.title)
+    assert.isUndefined(Schema.encodeSync(Tool.Tool)(tool).description)
+    assert.strictEqual(Object.getPrototypeOf(tool), Object.prototype)
+    assert.deepStrictEqual<unknown>(tool, wire)
+    const nested = JSON.parse(`{"tools":{"__proto__":{"listChanged":"yes"}}}`)
+    assert.isUndefined(Schema.decodeUnknownSync(Capability.ServerCapabilities)(nested).tools?.listChanged)
   })
 
   it("are own members in the defaults of a form", () => {

@@ -1,55 +1,107 @@
 /**
- * The client that the conformance suites judge: `node test/conformance/client.mjs URL`. It uses the built package, as an
- * application would. The suites name the scenario in MCP_CONFORMANCE_SCENARIO; without it, every tool is called once.
+ * The client that the conformance suites judge: `node test/conformance/client.mjs URL`. It uses the built packages, as an
+ * application would. The suites name the scenario in MCP_CONFORMANCE_SCENARIO; without a way of its own below, every
+ * tool is called once. What the suites do not see, because they ignore how a client of a list ends, is in the last line
+ * that it prints: `completed`, once all went well.
+ *
+ * The protocol is `auto` in every scenario, as it is for applications: none needs a version to be pinned.
  */
-import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import { Elicitation, McpClient, Roots, Sampling } from "@effect-mcp/client"
+import { StreamableHttpTransport } from "@effect-mcp/transport"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { exampleArguments } from "./exampleArguments.mjs"
 
 const url = process.argv[2]
 const scenario = process.env.MCP_CONFORMANCE_SCENARIO
+const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? "{}")
 
-let lastId = 0
+/** How a scenario answers a form; at once, unless it has to do something before. */
+const mayAnswer = Effect.runSync(Deferred.make())
+const wasAsked = Effect.runSync(Deferred.make())
 
-const ask = (transport, method, params) =>
-  Effect.flatMap(
-    StreamableHttpTransport.request(transport, JsonRpc.request(++lastId, method, params)),
-    (answer) =>
-      "result" in answer ? Effect.succeed(answer.result) : Effect.fail(new Error(`${method}: ${answer.error.message}`))
-  )
+const call = (client, name, args) => Effect.tap(client.callTool(name, args), (result) => Effect.log(name, result))
 
-/** Some value for every required argument. */
-const exampleArguments = ({ properties = {}, required = [] }) => {
-  const examples = { number: 2, integer: 2, string: "text", boolean: true, array: [], object: {} }
-  return Object.fromEntries(required.map((name) => [name, examples[properties[name]?.type] ?? null]))
+const callEveryTool = (client) =>
+  Stream.runForEach(client.tools, ({ inputSchema, name }) => call(client, name, exampleArguments(inputSchema)))
+
+const scenarios = {
+  initialize: () => Effect.void,
+
+  // The server offers nothing, so that a typed operation would rightly send nothing.
+  "request-metadata": (client) => Effect.zipRight(client.ping, client.request("tools/list")),
+
+  "http-standard-headers": (client) =>
+    Effect.all([
+      callEveryTool(client),
+      Stream.runForEach(client.resources, ({ uri }) => client.readResource(uri)),
+      Stream.runForEach(client.prompts, ({ name }) => client.getPrompt(name))
+    ]),
+
+  "http-custom-headers": (client) =>
+    Effect.zipRight(
+      Stream.runDrain(client.tools),
+      Effect.forEach(context.toolCalls, ({ arguments: args, name }) => call(client, name, args))
+    ),
+
+  "json-schema-ref-no-deref": (client) => Stream.runDrain(client.tools),
+
+  "json-schema-2020-12-preservation": (client) =>
+    Effect.gen(function*() {
+      const tools = yield* Stream.runCollect(client.tools)
+      const { inputSchema } = yield* Chunk.findFirst(tools, ({ name }) => name === "json_schema_2020_12_tool")
+      yield* call(client, "json_schema_echo", { schema: inputSchema })
+    }),
+
+  // The unrelated tool is called between the two rounds of another.
+  "sep-2322-client-request-state": (client) =>
+    Effect.gen(function*() {
+      const echo = yield* Effect.fork(call(client, "test_mrtr_echo_state"))
+      yield* Effect.raceFirst(Deferred.await(wasAsked), Fiber.join(echo))
+      yield* call(client, "test_mrtr_unrelated")
+      yield* Deferred.succeed(mayAnswer, undefined)
+      yield* Fiber.join(echo)
+      yield* call(client, "test_mrtr_no_state")
+      yield* call(client, "test_mrtr_no_result_type")
+    })
 }
 
-const program = Effect.gen(function*() {
-  const transport = yield* StreamableHttpTransport.StreamableHttpTransport
-  yield* ask(transport, "initialize", {
-    protocolVersion: "2025-11-25",
-    capabilities: {},
-    clientInfo: { name: "effect-mcp-conformance", version: "0.1.0" }
-  })
-  yield* StreamableHttpTransport.notify(transport, JsonRpc.notification("notifications/initialized"))
-  if (scenario === "initialize") return
-  const { tools } = yield* ask(transport, "tools/list")
-  for (const { inputSchema, name } of tools) {
-    const result = yield* ask(transport, "tools/call", { name, arguments: exampleArguments(inputSchema) })
-    yield* Effect.log(name, result)
-  }
-})
+/** All that an application can provide, so that all of it is declared. */
+const Answers = Layer.mergeAll(
+  Elicitation.layer({
+    form: (params) =>
+      Deferred.succeed(wasAsked, undefined).pipe(
+        Effect.zipRight(scenario === "sep-2322-client-request-state" ? Deferred.await(mayAnswer) : Effect.void),
+        Effect.as(Elicitation.accept(Elicitation.defaults(params)))
+      )
+  }),
+  Sampling.layer({
+    createMessage: () =>
+      Effect.succeed({ role: "assistant", content: { type: "text", text: "An answer." }, model: "none" })
+  }),
+  Roots.layerConst([{ uri: "file:///conformance" }])
+)
+
+const Live = McpClient.layer({ clientInfo: { name: "effect-mcp-conformance", version: "0.1.0" } }).pipe(
+  Layer.provide([Answers, StreamableHttpTransport.layer({ url })]),
+  Layer.provide(FetchHttpClient.layer)
+)
 
 if (url === undefined) {
   console.error("usage: node test/conformance/client.mjs URL")
   process.exitCode = 2
 } else {
-  const live = StreamableHttpTransport.layerExchange({ url, reconnect: Schedule.recurs(5) }).pipe(
-    Layer.provide(HttpExchange.layerFetch())
+  const program = Effect.flatMap(McpClient.McpClient, scenarios[scenario] ?? callEveryTool)
+  await Effect.runPromise(Effect.provide(program, Live)).then(
+    () => console.log("completed"),
+    (error) => {
+      console.error(error)
+      process.exitCode = 1
+    }
   )
-  await Effect.runPromise(program.pipe(Effect.provide(live))).catch((error) => {
-    console.error(error)
-    process.exitCode = 1
-  })
 }

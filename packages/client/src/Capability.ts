@@ -9,7 +9,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Icon, JsonObject } from "./Content.ts"
-import { keepUnknown, list } from "./internal/wire.ts"
+import { list, object } from "./internal/wire.ts"
 
 /**
  * The software on one side. It describes itself; nothing of it is verified.
@@ -105,56 +105,69 @@ export interface ServerCapabilities {
  * @since 0.1.0
  * @category schemas
  */
-export const Implementation: Schema.Schema<Implementation> = Schema.Struct({
-  name: Schema.String,
-  version: Schema.String,
-  title: Schema.optional(Schema.String),
-  description: Schema.optional(Schema.String),
-  websiteUrl: Schema.optional(Schema.String),
-  icons: Schema.optional(list(Icon))
-}).annotations({ identifier: "Implementation", ...keepUnknown })
+export const Implementation: Schema.Schema<Implementation> = object(
+  "Implementation",
+  Schema.Struct({
+    name: Schema.String,
+    version: Schema.String,
+    title: Schema.optional(Schema.String),
+    description: Schema.optional(Schema.String),
+    websiteUrl: Schema.optional(Schema.String),
+    icons: Schema.optional(list(Icon))
+  })
+)
 
 const declared = Schema.optional(JsonObject)
 
 const listChanged = { listChanged: Schema.optional(Schema.Boolean) }
 
-/**
- * @since 0.1.0
- * @category schemas
- */
-export const ClientCapabilities: Schema.Schema<ClientCapabilities> = Schema.Struct({
-  experimental: declared,
-  roots: Schema.optional(Schema.Struct(listChanged)),
-  sampling: Schema.optional(Schema.Struct({ context: declared, tools: declared })),
-  elicitation: Schema.optional(Schema.Struct({ form: declared, url: declared })),
-  tasks: Schema.optional(Schema.Struct({
-    list: declared,
-    cancel: declared,
-    requests: Schema.optional(Schema.Struct({
-      sampling: Schema.optional(Schema.Struct({ createMessage: declared })),
-      elicitation: Schema.optional(Schema.Struct({ create: declared }))
-    }))
-  })),
-  extensions: declared
-}).annotations({ identifier: "ClientCapabilities", ...keepUnknown })
+const tasks = <A extends object>(requests: Schema.Schema<A>) =>
+  object(
+    "TasksCapability",
+    Schema.Struct({
+      list: declared,
+      cancel: declared,
+      requests: Schema.optional(object("TasksRequests", requests))
+    })
+  )
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ServerCapabilities: Schema.Schema<ServerCapabilities> = Schema.Struct({
-  experimental: declared,
-  logging: declared,
-  completions: declared,
-  prompts: Schema.optional(Schema.Struct(listChanged)),
-  resources: Schema.optional(Schema.Struct({ subscribe: Schema.optional(Schema.Boolean), ...listChanged })),
-  tools: Schema.optional(Schema.Struct(listChanged)),
-  tasks: Schema.optional(Schema.Struct({
-    list: declared,
-    cancel: declared,
-    requests: Schema.optional(Schema.Struct({
-      tools: Schema.optional(Schema.Struct({ call: declared }))
-    }))
-  })),
-  extensions: declared
-}).annotations({ identifier: "ServerCapabilities", ...keepUnknown })
+export const ClientCapabilities: Schema.Schema<ClientCapabilities> = object(
+  "ClientCapabilities",
+  Schema.Struct({
+    experimental: declared,
+    roots: Schema.optional(object("RootsCapability", Schema.Struct(listChanged))),
+    sampling: Schema.optional(object("SamplingCapability", Schema.Struct({ context: declared, tools: declared }))),
+    elicitation: Schema.optional(object("ElicitationCapability", Schema.Struct({ form: declared, url: declared }))),
+    tasks: Schema.optional(tasks(Schema.Struct({
+      sampling: Schema.optional(object("SamplingTasks", Schema.Struct({ createMessage: declared }))),
+      elicitation: Schema.optional(object("ElicitationTasks", Schema.Struct({ create: declared })))
+    }))),
+    extensions: declared
+  })
+)
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ServerCapabilities: Schema.Schema<ServerCapabilities> = object(
+  "ServerCapabilities",
+  Schema.Struct({
+    experimental: declared,
+    logging: declared,
+    completions: declared,
+    prompts: Schema.optional(object("PromptsCapability", Schema.Struct(listChanged))),
+    resources: Schema.optional(
+      object("ResourcesCapability", Schema.Struct({ subscribe: Schema.optional(Schema.Boolean), ...listChanged }))
+    ),
+    tools: Schema.optional(object("ToolsCapability", Schema.Struct(listChanged))),
+    tasks: Schema.optional(tasks(Schema.Struct({
+      tools: Schema.optional(object("ToolsTasks", Schema.Struct({ call: declared })))
+    }))),
+    extensions: declared
+  })
+)

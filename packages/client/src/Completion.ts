@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { ofResult } from "./internal/resultFields.ts"
-import { keepUnknown, list } from "./internal/wire.ts"
+import { list, object } from "./internal/wire.ts"
 import type { Result } from "./Lifecycle.ts"
 
 /**
@@ -62,20 +62,26 @@ export interface CompleteResult extends Result {
  * @since 0.1.0
  * @category schemas
  */
-export const PromptReference: Schema.Schema<PromptReference> = Schema.Struct({
-  type: Schema.Literal("ref/prompt"),
-  name: Schema.String,
-  title: Schema.optional(Schema.String)
-}).annotations({ identifier: "PromptReference", ...keepUnknown })
+export const PromptReference: Schema.Schema<PromptReference> = object(
+  "PromptReference",
+  Schema.Struct({
+    type: Schema.Literal("ref/prompt"),
+    name: Schema.String,
+    title: Schema.optional(Schema.String)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ResourceTemplateReference: Schema.Schema<ResourceTemplateReference> = Schema.Struct({
-  type: Schema.Literal("ref/resource"),
-  uri: Schema.String
-}).annotations({ identifier: "ResourceTemplateReference", ...keepUnknown })
+export const ResourceTemplateReference: Schema.Schema<ResourceTemplateReference> = object(
+  "ResourceTemplateReference",
+  Schema.Struct({
+    type: Schema.Literal("ref/resource"),
+    uri: Schema.String
+  })
+)
 
 /**
  * @since 0.1.0
@@ -91,14 +97,20 @@ export const Reference: Schema.Schema<Reference> = Schema.Union(PromptReference,
  * @since 0.1.0
  * @category schemas
  */
-export const CompleteResult: Schema.Schema<CompleteResult> = Schema.Struct({
-  ...ofResult,
-  completion: Schema.Struct({
-    values: list(Schema.String),
-    total: Schema.optional(Schema.Finite),
-    hasMore: Schema.optional(Schema.Boolean)
+export const CompleteResult: Schema.Schema<CompleteResult> = object(
+  "CompleteResult",
+  Schema.Struct({
+    ...ofResult,
+    completion: object(
+      "Completion",
+      Schema.Struct({
+        values: list(Schema.String),
+        total: Schema.optional(Schema.Finite),
+        hasMore: Schema.optional(Schema.Boolean)
+      })
+    )
   })
-}).annotations({ identifier: "CompleteResult", ...keepUnknown })
+)
 
 /**
  * Refers to the prompt with this name.

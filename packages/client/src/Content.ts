@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { choice, isObject, Json, keepUnknown, list, member } from "./internal/wire.ts"
+import { choice, choiceBy, isObject, Json, list, member, object } from "./internal/wire.ts"
 
 /**
  * A JSON object whose members the protocol leaves open.
@@ -302,22 +302,28 @@ export const Role: Schema.Schema<Role> = Schema.Literal("user", "assistant").ann
  * @since 0.1.0
  * @category schemas
  */
-export const Annotations: Schema.Schema<Annotations> = Schema.Struct({
-  audience: Schema.optional(list(Role)),
-  priority: Schema.optional(Schema.Finite),
-  lastModified: Schema.optional(Schema.String)
-}).annotations({ identifier: "Annotations", ...keepUnknown })
+export const Annotations: Schema.Schema<Annotations> = object(
+  "Annotations",
+  Schema.Struct({
+    audience: Schema.optional(list(Role)),
+    priority: Schema.optional(Schema.Finite),
+    lastModified: Schema.optional(Schema.String)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const Icon: Schema.Schema<Icon> = Schema.Struct({
-  src: Schema.String,
-  mimeType: Schema.optional(Schema.String),
-  sizes: Schema.optional(list(Schema.String)),
-  theme: Schema.optional(Schema.Literal("light", "dark"))
-}).annotations({ identifier: "Icon", ...keepUnknown })
+export const Icon: Schema.Schema<Icon> = object(
+  "Icon",
+  Schema.Struct({
+    src: Schema.String,
+    mimeType: Schema.optional(Schema.String),
+    sizes: Schema.optional(list(Schema.String)),
+    theme: Schema.optional(Schema.Literal("light", "dark"))
+  })
+)
 
 const ofEveryBlock = {
   annotations: Schema.optional(Annotations),
@@ -328,49 +334,61 @@ const ofEveryBlock = {
  * @since 0.1.0
  * @category schemas
  */
-export const TextContent: Schema.Schema<TextContent> = Schema.Struct({
-  type: Schema.Literal("text"),
-  text: Schema.String,
-  ...ofEveryBlock
-}).annotations({ identifier: "TextContent", ...keepUnknown })
+export const TextContent: Schema.Schema<TextContent> = object(
+  "TextContent",
+  Schema.Struct({
+    type: Schema.Literal("text"),
+    text: Schema.String,
+    ...ofEveryBlock
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ImageContent: Schema.Schema<ImageContent> = Schema.Struct({
-  type: Schema.Literal("image"),
-  data: Schema.String,
-  mimeType: Schema.String,
-  ...ofEveryBlock
-}).annotations({ identifier: "ImageContent", ...keepUnknown })
+export const ImageContent: Schema.Schema<ImageContent> = object(
+  "ImageContent",
+  Schema.Struct({
+    type: Schema.Literal("image"),
+    data: Schema.String,
+    mimeType: Schema.String,
+    ...ofEveryBlock
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const AudioContent: Schema.Schema<AudioContent> = Schema.Struct({
-  type: Schema.Literal("audio"),
-  data: Schema.String,
-  mimeType: Schema.String,
-  ...ofEveryBlock
-}).annotations({ identifier: "AudioContent", ...keepUnknown })
+export const AudioContent: Schema.Schema<AudioContent> = object(
+  "AudioContent",
+  Schema.Struct({
+    type: Schema.Literal("audio"),
+    data: Schema.String,
+    mimeType: Schema.String,
+    ...ofEveryBlock
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ResourceLink: Schema.Schema<ResourceLink> = Schema.Struct({
-  type: Schema.Literal("resource_link"),
-  uri: Schema.String,
-  name: Schema.String,
-  title: Schema.optional(Schema.String),
-  description: Schema.optional(Schema.String),
-  mimeType: Schema.optional(Schema.String),
-  size: Schema.optional(Schema.Finite),
-  icons: Schema.optional(list(Icon)),
-  ...ofEveryBlock
-}).annotations({ identifier: "ResourceLink", ...keepUnknown })
+export const ResourceLink: Schema.Schema<ResourceLink> = object(
+  "ResourceLink",
+  Schema.Struct({
+    type: Schema.Literal("resource_link"),
+    uri: Schema.String,
+    name: Schema.String,
+    title: Schema.optional(Schema.String),
+    description: Schema.optional(Schema.String),
+    mimeType: Schema.optional(Schema.String),
+    size: Schema.optional(Schema.Finite),
+    icons: Schema.optional(list(Icon)),
+    ...ofEveryBlock
+  })
+)
 
 const ofContents = {
   uri: Schema.String,
@@ -382,19 +400,25 @@ const ofContents = {
  * @since 0.1.0
  * @category schemas
  */
-export const TextResourceContents: Schema.Schema<TextResourceContents> = Schema.Struct({
-  ...ofContents,
-  text: Schema.String
-}).annotations({ identifier: "TextResourceContents", ...keepUnknown })
+export const TextResourceContents: Schema.Schema<TextResourceContents> = object(
+  "TextResourceContents",
+  Schema.Struct({
+    ...ofContents,
+    text: Schema.String
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const BlobResourceContents: Schema.Schema<BlobResourceContents> = Schema.Struct({
-  ...ofContents,
-  blob: Schema.String
-}).annotations({ identifier: "BlobResourceContents", ...keepUnknown })
+export const BlobResourceContents: Schema.Schema<BlobResourceContents> = object(
+  "BlobResourceContents",
+  Schema.Struct({
+    ...ofContents,
+    blob: Schema.String
+  })
+)
 
 const textContents = member(TextResourceContents)
 const blobContents = member(BlobResourceContents)
@@ -403,7 +427,7 @@ const blobContents = member(BlobResourceContents)
  * @since 0.1.0
  * @category schemas
  */
-export const ResourceContents: Schema.Schema<ResourceContents> = choice<ResourceContents>({
+export const ResourceContents: Schema.Schema<ResourceContents> = choiceBy<ResourceContents>({
   identifier: "ResourceContents",
   members: [textContents, blobContents],
   choose: (value) => value.text === undefined && value.blob !== undefined ? blobContents : textContents
@@ -413,11 +437,14 @@ export const ResourceContents: Schema.Schema<ResourceContents> = choice<Resource
  * @since 0.1.0
  * @category schemas
  */
-export const EmbeddedResource: Schema.Schema<EmbeddedResource> = Schema.Struct({
-  type: Schema.Literal("resource"),
-  resource: ResourceContents,
-  ...ofEveryBlock
-}).annotations({ identifier: "EmbeddedResource", ...keepUnknown })
+export const EmbeddedResource: Schema.Schema<EmbeddedResource> = object(
+  "EmbeddedResource",
+  Schema.Struct({
+    type: Schema.Literal("resource"),
+    resource: ResourceContents,
+    ...ofEveryBlock
+  })
+)
 
 const isKnownType = (type: string): boolean =>
   type === "text" || type === "image" || type === "audio" || type === "resource_link" || type === "resource"
@@ -449,13 +476,6 @@ export const UnknownContent: Schema.Schema<UnknownContent> = Schema.declare(isUn
       .filter(isUnknownContent)
 })
 
-const text = member(TextContent)
-const image = member(ImageContent)
-const audio = member(AudioContent)
-const resourceLink = member(ResourceLink)
-const embeddedResource = member(EmbeddedResource)
-const unknown = member(UnknownContent)
-
 /**
  * Accepts content of unknown types. Content of a known type has to be right.
  *
@@ -464,46 +484,44 @@ const unknown = member(UnknownContent)
  */
 export const ContentBlock: Schema.Schema<ContentBlock> = choice<ContentBlock>({
   identifier: "ContentBlock",
-  members: [text, image, audio, resourceLink, embeddedResource, unknown],
-  choose: (value) => {
-    switch (value.type) {
-      case "text":
-        return text
-      case "image":
-        return image
-      case "audio":
-        return audio
-      case "resource_link":
-        return resourceLink
-      case "resource":
-        return embeddedResource
-      default:
-        return typeof value.type === "string" ? unknown : undefined
-    }
-  }
+  key: "type",
+  members: {
+    text: member(TextContent),
+    image: member(ImageContent),
+    audio: member(AudioContent),
+    resource_link: member(ResourceLink),
+    resource: member(EmbeddedResource)
+  },
+  other: member(UnknownContent)
 })
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ToolUseContent: Schema.Schema<ToolUseContent> = Schema.Struct({
-  type: Schema.Literal("tool_use"),
-  id: Schema.String,
-  name: Schema.String,
-  input: JsonObject,
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "ToolUseContent", ...keepUnknown })
+export const ToolUseContent: Schema.Schema<ToolUseContent> = object(
+  "ToolUseContent",
+  Schema.Struct({
+    type: Schema.Literal("tool_use"),
+    id: Schema.String,
+    name: Schema.String,
+    input: JsonObject,
+    _meta: Schema.optional(Meta)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ToolResultContent: Schema.Schema<ToolResultContent> = Schema.Struct({
-  type: Schema.Literal("tool_result"),
-  toolUseId: Schema.String,
-  content: list(ContentBlock),
-  structuredContent: Schema.optional(Json),
-  isError: Schema.optional(Schema.Boolean),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "ToolResultContent", ...keepUnknown })
+export const ToolResultContent: Schema.Schema<ToolResultContent> = object(
+  "ToolResultContent",
+  Schema.Struct({
+    type: Schema.Literal("tool_result"),
+    toolUseId: Schema.String,
+    content: list(ContentBlock),
+    structuredContent: Schema.optional(Json),
+    isError: Schema.optional(Schema.Boolean),
+    _meta: Schema.optional(Meta)
+  })
+)

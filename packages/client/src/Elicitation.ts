@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import { Meta } from "./Content.ts"
 import { captured } from "./internal/captured.ts"
 import { ofResult } from "./internal/resultFields.ts"
-import { choice, keepUnknown, list, member, record } from "./internal/wire.ts"
+import { choiceBy, list, member, object, record } from "./internal/wire.ts"
 import type { Result } from "./Lifecycle.ts"
 import type { RequestRejected } from "./RequestRejected.ts"
 
@@ -277,72 +277,90 @@ const absent = Schema.optional(Schema.Undefined)
  * @since 0.1.0
  * @category schemas
  */
-export const StringSchema: Schema.Schema<StringSchema> = Schema.Struct({
-  type: Schema.Literal("string"),
-  ...ofEveryField,
-  minLength: Schema.optional(Schema.Finite),
-  maxLength: Schema.optional(Schema.Finite),
-  format: Schema.optional(Schema.String),
-  default: Schema.optional(Schema.String),
-  enum: absent,
-  oneOf: absent
-}).annotations({ identifier: "StringSchema", ...keepUnknown })
+export const StringSchema: Schema.Schema<StringSchema> = object(
+  "StringSchema",
+  Schema.Struct({
+    type: Schema.Literal("string"),
+    ...ofEveryField,
+    minLength: Schema.optional(Schema.Finite),
+    maxLength: Schema.optional(Schema.Finite),
+    format: Schema.optional(Schema.String),
+    default: Schema.optional(Schema.String),
+    enum: absent,
+    oneOf: absent
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const NumberSchema: Schema.Schema<NumberSchema> = Schema.Struct({
-  type: Schema.Literal("number", "integer"),
-  ...ofEveryField,
-  minimum: Schema.optional(Schema.Finite),
-  maximum: Schema.optional(Schema.Finite),
-  default: Schema.optional(Schema.Finite)
-}).annotations({ identifier: "NumberSchema", ...keepUnknown })
+export const NumberSchema: Schema.Schema<NumberSchema> = object(
+  "NumberSchema",
+  Schema.Struct({
+    type: Schema.Literal("number", "integer"),
+    ...ofEveryField,
+    minimum: Schema.optional(Schema.Finite),
+    maximum: Schema.optional(Schema.Finite),
+    default: Schema.optional(Schema.Finite)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const BooleanSchema: Schema.Schema<BooleanSchema> = Schema.Struct({
-  type: Schema.Literal("boolean"),
-  ...ofEveryField,
-  default: Schema.optional(Schema.Boolean)
-}).annotations({ identifier: "BooleanSchema", ...keepUnknown })
+export const BooleanSchema: Schema.Schema<BooleanSchema> = object(
+  "BooleanSchema",
+  Schema.Struct({
+    type: Schema.Literal("boolean"),
+    ...ofEveryField,
+    default: Schema.optional(Schema.Boolean)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const EnumOption: Schema.Schema<EnumOption> = Schema.Struct({
-  const: Schema.String,
-  title: Schema.String
-}).annotations({ identifier: "EnumOption", ...keepUnknown })
+export const EnumOption: Schema.Schema<EnumOption> = object(
+  "EnumOption",
+  Schema.Struct({
+    const: Schema.String,
+    title: Schema.String
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const UntitledSingleSelectEnumSchema: Schema.Schema<UntitledSingleSelectEnumSchema> = Schema.Struct({
-  type: Schema.Literal("string"),
-  ...ofEveryField,
-  enum: list(Schema.String),
-  default: Schema.optional(Schema.String),
-  oneOf: absent,
-  enumNames: absent
-}).annotations({ identifier: "UntitledSingleSelectEnumSchema", ...keepUnknown })
+export const UntitledSingleSelectEnumSchema: Schema.Schema<UntitledSingleSelectEnumSchema> = object(
+  "UntitledSingleSelectEnumSchema",
+  Schema.Struct({
+    type: Schema.Literal("string"),
+    ...ofEveryField,
+    enum: list(Schema.String),
+    default: Schema.optional(Schema.String),
+    oneOf: absent,
+    enumNames: absent
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const TitledSingleSelectEnumSchema: Schema.Schema<TitledSingleSelectEnumSchema> = Schema.Struct({
-  type: Schema.Literal("string"),
-  ...ofEveryField,
-  oneOf: list(EnumOption),
-  default: Schema.optional(Schema.String),
-  enum: absent
-}).annotations({ identifier: "TitledSingleSelectEnumSchema", ...keepUnknown })
+export const TitledSingleSelectEnumSchema: Schema.Schema<TitledSingleSelectEnumSchema> = object(
+  "TitledSingleSelectEnumSchema",
+  Schema.Struct({
+    type: Schema.Literal("string"),
+    ...ofEveryField,
+    oneOf: list(EnumOption),
+    default: Schema.optional(Schema.String),
+    enum: absent
+  })
+)
 
 const ofMultiSelect = {
   type: Schema.Literal("array"),
@@ -356,32 +374,44 @@ const ofMultiSelect = {
  * @since 0.1.0
  * @category schemas
  */
-export const UntitledMultiSelectEnumSchema: Schema.Schema<UntitledMultiSelectEnumSchema> = Schema.Struct({
-  ...ofMultiSelect,
-  items: Schema.Struct({ type: Schema.Literal("string"), enum: list(Schema.String), anyOf: absent })
-}).annotations({ identifier: "UntitledMultiSelectEnumSchema", ...keepUnknown })
+export const UntitledMultiSelectEnumSchema: Schema.Schema<UntitledMultiSelectEnumSchema> = object(
+  "UntitledMultiSelectEnumSchema",
+  Schema.Struct({
+    ...ofMultiSelect,
+    items: object(
+      "EnumItems",
+      Schema.Struct({ type: Schema.Literal("string"), enum: list(Schema.String), anyOf: absent })
+    )
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const TitledMultiSelectEnumSchema: Schema.Schema<TitledMultiSelectEnumSchema> = Schema.Struct({
-  ...ofMultiSelect,
-  items: Schema.Struct({ anyOf: list(EnumOption), enum: absent })
-}).annotations({ identifier: "TitledMultiSelectEnumSchema", ...keepUnknown })
+export const TitledMultiSelectEnumSchema: Schema.Schema<TitledMultiSelectEnumSchema> = object(
+  "TitledMultiSelectEnumSchema",
+  Schema.Struct({
+    ...ofMultiSelect,
+    items: object("TitledEnumItems", Schema.Struct({ anyOf: list(EnumOption), enum: absent }))
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const LegacyTitledEnumSchema: Schema.Schema<LegacyTitledEnumSchema> = Schema.Struct({
-  type: Schema.Literal("string"),
-  ...ofEveryField,
-  enum: list(Schema.String),
-  enumNames: Schema.optional(list(Schema.String)),
-  default: Schema.optional(Schema.String),
-  oneOf: absent
-}).annotations({ identifier: "LegacyTitledEnumSchema", ...keepUnknown })
+export const LegacyTitledEnumSchema: Schema.Schema<LegacyTitledEnumSchema> = object(
+  "LegacyTitledEnumSchema",
+  Schema.Struct({
+    type: Schema.Literal("string"),
+    ...ofEveryField,
+    enum: list(Schema.String),
+    enumNames: Schema.optional(list(Schema.String)),
+    default: Schema.optional(Schema.String),
+    oneOf: absent
+  })
+)
 
 const text = member(StringSchema)
 const number = member(NumberSchema)
@@ -405,7 +435,7 @@ const chooseEnum = (value: { readonly [name: string]: unknown }) => {
  * @since 0.1.0
  * @category schemas
  */
-export const EnumSchema: Schema.Schema<EnumSchema> = choice<EnumSchema>({
+export const EnumSchema: Schema.Schema<EnumSchema> = choiceBy<EnumSchema>({
   identifier: "EnumSchema",
   members: [untitledSingle, titledSingle, untitledMulti, titledMulti, legacy],
   choose: chooseEnum
@@ -415,7 +445,7 @@ export const EnumSchema: Schema.Schema<EnumSchema> = choice<EnumSchema>({
  * @since 0.1.0
  * @category schemas
  */
-export const PrimitiveSchema: Schema.Schema<PrimitiveSchema> = choice<PrimitiveSchema>({
+export const PrimitiveSchema: Schema.Schema<PrimitiveSchema> = choiceBy<PrimitiveSchema>({
   identifier: "PrimitiveSchema",
   members: [text, number, boolean, untitledSingle, titledSingle, untitledMulti, titledMulti, legacy],
   choose: (value) => {
@@ -437,35 +467,44 @@ export const PrimitiveSchema: Schema.Schema<PrimitiveSchema> = choice<PrimitiveS
  * @since 0.1.0
  * @category schemas
  */
-export const FormSchema: Schema.Schema<FormSchema> = Schema.Struct({
-  type: Schema.Literal("object"),
-  $schema: Schema.optional(Schema.String),
-  properties: record("FormProperties", PrimitiveSchema),
-  required: Schema.optional(list(Schema.String))
-}).annotations({ identifier: "FormSchema", ...keepUnknown })
+export const FormSchema: Schema.Schema<FormSchema> = object(
+  "FormSchema",
+  Schema.Struct({
+    type: Schema.Literal("object"),
+    $schema: Schema.optional(Schema.String),
+    properties: record("FormProperties", PrimitiveSchema),
+    required: Schema.optional(list(Schema.String))
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const FormParams: Schema.Schema<FormParams> = Schema.Struct({
-  mode: Schema.optional(Schema.Literal("form")),
-  message: Schema.String,
-  requestedSchema: FormSchema,
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "FormParams", ...keepUnknown })
+export const FormParams: Schema.Schema<FormParams> = object(
+  "FormParams",
+  Schema.Struct({
+    mode: Schema.optional(Schema.Literal("form")),
+    message: Schema.String,
+    requestedSchema: FormSchema,
+    _meta: Schema.optional(Meta)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const UrlParams: Schema.Schema<UrlParams> = Schema.Struct({
-  mode: Schema.Literal("url"),
-  message: Schema.String,
-  url: Schema.String,
-  elicitationId: Schema.optional(Schema.String),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "UrlParams", ...keepUnknown })
+export const UrlParams: Schema.Schema<UrlParams> = object(
+  "UrlParams",
+  Schema.Struct({
+    mode: Schema.Literal("url"),
+    message: Schema.String,
+    url: Schema.String,
+    elicitationId: Schema.optional(Schema.String),
+    _meta: Schema.optional(Meta)
+  })
+)
 
 const formParams = member(FormParams)
 const urlParams = member(UrlParams)
@@ -474,7 +513,7 @@ const urlParams = member(UrlParams)
  * @since 0.1.0
  * @category schemas
  */
-export const ElicitParams: Schema.Schema<ElicitParams> = choice<ElicitParams>({
+export const ElicitParams: Schema.Schema<ElicitParams> = choiceBy<ElicitParams>({
   identifier: "ElicitParams",
   members: [formParams, urlParams],
   choose: (value) => value.mode === "url" ? urlParams : formParams
@@ -493,11 +532,14 @@ export const ElicitContent: Schema.Schema<ElicitContent> = record(
  * @since 0.1.0
  * @category schemas
  */
-export const ElicitResult: Schema.Schema<ElicitResult> = Schema.Struct({
-  ...ofResult,
-  action: Schema.Literal("accept", "decline", "cancel"),
-  content: Schema.optional(ElicitContent)
-}).annotations({ identifier: "ElicitResult", ...keepUnknown })
+export const ElicitResult: Schema.Schema<ElicitResult> = object(
+  "ElicitResult",
+  Schema.Struct({
+    ...ofResult,
+    action: Schema.Literal("accept", "decline", "cancel"),
+    content: Schema.optional(ElicitContent)
+  })
+)
 
 /**
  * The user agreed. With what was filled in for a form, without content for a page.

@@ -7,7 +7,7 @@
 import * as Schema from "effect/Schema"
 import { Meta } from "./Content.ts"
 import { ElicitParams, ElicitResult } from "./Elicitation.ts"
-import { choice, keepUnknown, member, record } from "./internal/wire.ts"
+import { choice, choiceBy, member, object, record } from "./internal/wire.ts"
 import { ListRootsResult } from "./Roots.ts"
 import { CreateMessageParams, CreateMessageResult } from "./Sampling.ts"
 
@@ -99,38 +99,51 @@ export interface InputResponses {
  * @since 0.1.0
  * @category schemas
  */
-export const ElicitRequest: Schema.Schema<ElicitRequest> = Schema.Struct({
-  method: Schema.Literal("elicitation/create"),
-  params: ElicitParams
-}).annotations({ identifier: "ElicitRequest", ...keepUnknown })
+export const ElicitRequest: Schema.Schema<ElicitRequest> = object(
+  "ElicitRequest",
+  Schema.Struct({
+    method: Schema.Literal("elicitation/create"),
+    params: ElicitParams
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const CreateMessageRequest: Schema.Schema<CreateMessageRequest> = Schema.Struct({
-  method: Schema.Literal("sampling/createMessage"),
-  params: CreateMessageParams
-}).annotations({ identifier: "CreateMessageRequest", ...keepUnknown })
+export const CreateMessageRequest: Schema.Schema<CreateMessageRequest> = object(
+  "CreateMessageRequest",
+  Schema.Struct({
+    method: Schema.Literal("sampling/createMessage"),
+    params: CreateMessageParams
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ListRootsRequest: Schema.Schema<ListRootsRequest> = Schema.Struct({
-  method: Schema.Literal("roots/list"),
-  params: Schema.optional(Schema.Struct({ _meta: Schema.optional(Meta) }))
-}).annotations({ identifier: "ListRootsRequest", ...keepUnknown })
+export const ListRootsRequest: Schema.Schema<ListRootsRequest> = object(
+  "ListRootsRequest",
+  Schema.Struct({
+    method: Schema.Literal("roots/list"),
+    params: Schema.optional(object("ListRootsParams", Schema.Struct({ _meta: Schema.optional(Meta) })))
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const InputRequest: Schema.Schema<InputRequest> = Schema.Union(
-  ElicitRequest,
-  CreateMessageRequest,
-  ListRootsRequest
-).annotations({ identifier: "InputRequest" })
+export const InputRequest: Schema.Schema<InputRequest> = choice<InputRequest>({
+  identifier: "InputRequest",
+  key: "method",
+  members: {
+    "elicitation/create": member(ElicitRequest),
+    "sampling/createMessage": member(CreateMessageRequest),
+    "roots/list": member(ListRootsRequest)
+  }
+})
 
 /**
  * @since 0.1.0
@@ -144,17 +157,20 @@ export const InputRequests: Schema.Schema<InputRequests> = record("InputRequests
  * @since 0.1.0
  * @category schemas
  */
-export const InputRequiredResult: Schema.Schema<InputRequiredResult> = Schema.Struct({
-  resultType: Schema.Literal("input_required"),
-  inputRequests: Schema.optional(InputRequests),
-  requestState: Schema.optional(Schema.String),
-  _meta: Schema.optional(Meta)
-}).annotations(keepUnknown).pipe(
+export const InputRequiredResult: Schema.Schema<InputRequiredResult> = object(
+  "InputRequiredResult",
+  Schema.Struct({
+    resultType: Schema.Literal("input_required"),
+    inputRequests: Schema.optional(InputRequests),
+    requestState: Schema.optional(Schema.String),
+    _meta: Schema.optional(Meta)
+  })
+).pipe(
   Schema.filter(
     ({ inputRequests, requestState }) => inputRequests !== undefined || requestState !== undefined,
     { message: () => "neither inputRequests nor requestState" }
   )
-).annotations({ identifier: "InputRequiredResult", ...keepUnknown })
+).annotations({ identifier: "InputRequiredResult" })
 
 const elicited = member(ElicitResult)
 const sampled = member(CreateMessageResult)
@@ -164,7 +180,7 @@ const listed = member(ListRootsResult)
  * @since 0.1.0
  * @category schemas
  */
-export const InputResponse: Schema.Schema<InputResponse> = choice<InputResponse>({
+export const InputResponse: Schema.Schema<InputResponse> = choiceBy<InputResponse>({
   identifier: "InputResponse",
   members: [elicited, sampled, listed],
   choose: (value) => "action" in value ? elicited : "roots" in value ? listed : sampled

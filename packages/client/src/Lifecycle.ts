@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import { Implementation, ServerCapabilities } from "./Capability.ts"
 import type { Meta } from "./Content.ts"
 import { cacheHints, ofPage, ofResult } from "./internal/resultFields.ts"
-import { keepUnknown, list } from "./internal/wire.ts"
+import { list, object } from "./internal/wire.ts"
 
 /**
  * A version with `initialize` and sessions.
@@ -178,46 +178,46 @@ export const eraOf = (version: ProtocolVersion): Era => version === "2026-07-28"
  * @since 0.1.0
  * @category schemas
  */
-export const Result: Schema.Schema<Result> = Schema.Struct(ofResult).annotations({
-  identifier: "Result",
-  ...keepUnknown
-})
+export const Result: Schema.Schema<Result> = object("Result", Schema.Struct(ofResult))
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const CacheHints: Schema.Schema<CacheHints> = Schema.Struct(cacheHints).annotations({
-  identifier: "CacheHints",
-  ...keepUnknown
-})
+export const CacheHints: Schema.Schema<CacheHints> = object("CacheHints", Schema.Struct(cacheHints))
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const Page: Schema.Schema<Page> = Schema.Struct(ofPage).annotations({ identifier: "Page", ...keepUnknown })
+export const Page: Schema.Schema<Page> = object("Page", Schema.Struct(ofPage))
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const InitializeResult: Schema.Schema<InitializeResult> = Schema.Struct({
-  ...ofResult,
-  protocolVersion: Schema.String,
-  capabilities: ServerCapabilities,
-  serverInfo: Implementation,
-  instructions: Schema.optional(Schema.String)
-}).annotations({ identifier: "InitializeResult", ...keepUnknown })
+export const InitializeResult: Schema.Schema<InitializeResult> = object(
+  "InitializeResult",
+  Schema.Struct({
+    ...ofResult,
+    protocolVersion: Schema.String,
+    capabilities: ServerCapabilities,
+    serverInfo: Implementation,
+    instructions: Schema.optional(Schema.String)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const DiscoverResult: Schema.Schema<DiscoverResult> = Schema.Struct({
-  ...ofResult,
-  ...cacheHints,
-  supportedVersions: list(Schema.String),
-  capabilities: ServerCapabilities,
-  instructions: Schema.optional(Schema.String)
-}).annotations({ identifier: "DiscoverResult", ...keepUnknown })
+export const DiscoverResult: Schema.Schema<DiscoverResult> = object(
+  "DiscoverResult",
+  Schema.Struct({
+    ...ofResult,
+    ...cacheHints,
+    supportedVersions: list(Schema.String),
+    capabilities: ServerCapabilities,
+    instructions: Schema.optional(Schema.String)
+  })
+)

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Meta } from "./Content.ts"
-import { Json, keepUnknown } from "./internal/wire.ts"
+import { Json, object } from "./internal/wire.ts"
 
 /**
  * How severe a message is, as in RFC 5424: from `debug`, the least, to `emergency`, the most.
@@ -83,9 +83,12 @@ export const LoggingLevel: Schema.Schema<LoggingLevel> = Schema.Literal(
  * @since 0.1.0
  * @category schemas
  */
-export const LoggingMessage: Schema.Schema<LoggingMessage> = Schema.Struct({
-  level: LoggingLevel,
-  logger: Schema.optional(Schema.String),
-  data: Json,
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "LoggingMessage", ...keepUnknown })
+export const LoggingMessage: Schema.Schema<LoggingMessage> = object(
+  "LoggingMessage",
+  Schema.Struct({
+    level: LoggingLevel,
+    logger: Schema.optional(Schema.String),
+    data: Json,
+    _meta: Schema.optional(Meta)
+  })
+)

@@ -66,13 +66,13 @@ export interface Options {
     readonly experimental?: { readonly [name: string]: { readonly [setting: string]: unknown } } | undefined
     readonly extensions?: { readonly [name: string]: { readonly [setting: string]: unknown } } | undefined
   } | undefined
-  /** How long any call may take until it is answered, whatever comes for it. Default 1 hour. */
-  readonly timeout?: Duration.DurationInput | undefined
+  /** How long any call may take until it is answered, whatever comes for it; `"infinity"` for no limit. Default 1 hour. */
+  readonly timeout?: Duration.DurationInput | "infinity" | undefined
   /**
-   * How long a call waits while nothing comes for it; progress and every other message of the call begin the wait anew.
-   * Default 1 minute.
+   * How long a call waits while nothing comes for it; progress and every other message of the call begin the wait anew,
+   * once the application is done with it. `"infinity"` for no limit. Default 1 minute.
    */
-  readonly idleTimeout?: Duration.DurationInput | undefined
+  readonly idleTimeout?: Duration.DurationInput | "infinity" | undefined
   /** From which level on the server is to send log messages. Default: the server decides (2025), none (2026). */
   readonly logLevel?: LoggingLevel | undefined
   /** How many pages of a list are fetched before it counts as endless. Default 1 000. */
@@ -119,9 +119,9 @@ export interface InvalidItem {
  */
 export interface CallOptions {
   /** See {@link Options}; `"infinity"` for no limit. */
-  readonly timeout?: Duration.DurationInput | undefined
+  readonly timeout?: Duration.DurationInput | "infinity" | undefined
   /** See {@link Options}; `"infinity"` for no limit. */
-  readonly idleTimeout?: Duration.DurationInput | undefined
+  readonly idleTimeout?: Duration.DurationInput | "infinity" | undefined
   /** Run for every report of progress, in order; the next is taken when it has ended. */
   readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
   /** Run for every log message that the server sends with this call, which `logs` emits as well. */
@@ -268,7 +268,7 @@ export class McpClient extends Context.Tag("@effect-mcp/client/McpClient")<McpCl
   readonly verdict: Effect.Effect<Verdict>
   /** How the client is doing now. */
   readonly state: Effect.Effect<ClientState>
-  /** The state now, then every change. */
+  /** The state now, then every change; ends with `Closed`. */
   readonly stateChanges: Stream.Stream<ClientState>
 
   /** All tools: pages are fetched as they are needed. A malformed tool is left out and reported, not fatal. */

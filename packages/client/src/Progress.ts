@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Meta } from "./Content.ts"
-import { keepUnknown } from "./internal/wire.ts"
+import { object } from "./internal/wire.ts"
 
 /**
  * Tells which request a notification is about. `1` and `"1"` are different.
@@ -43,10 +43,13 @@ export const ProgressToken: Schema.Schema<ProgressToken> = Schema.Union(Schema.S
  * @since 0.1.0
  * @category schemas
  */
-export const Progress: Schema.Schema<Progress> = Schema.Struct({
-  progressToken: ProgressToken,
-  progress: Schema.Finite,
-  total: Schema.optional(Schema.Finite),
-  message: Schema.optional(Schema.String),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "Progress", ...keepUnknown })
+export const Progress: Schema.Schema<Progress> = object(
+  "Progress",
+  Schema.Struct({
+    progressToken: ProgressToken,
+    progress: Schema.Finite,
+    total: Schema.optional(Schema.Finite),
+    message: Schema.optional(Schema.String),
+    _meta: Schema.optional(Meta)
+  })
+)

@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { ContentBlock, Icon, Meta, Role } from "./Content.ts"
 import { ofPage, ofResult } from "./internal/resultFields.ts"
-import { keepUnknown, list } from "./internal/wire.ts"
+import { list, object } from "./internal/wire.ts"
 import type { Page, Result } from "./Lifecycle.ts"
 
 /**
@@ -78,50 +78,65 @@ export interface ListPromptsResult extends Page {
  * @since 0.1.0
  * @category schemas
  */
-export const PromptArgument: Schema.Schema<PromptArgument> = Schema.Struct({
-  name: Schema.String,
-  title: Schema.optional(Schema.String),
-  description: Schema.optional(Schema.String),
-  required: Schema.optional(Schema.Boolean)
-}).annotations({ identifier: "PromptArgument", ...keepUnknown })
+export const PromptArgument: Schema.Schema<PromptArgument> = object(
+  "PromptArgument",
+  Schema.Struct({
+    name: Schema.String,
+    title: Schema.optional(Schema.String),
+    description: Schema.optional(Schema.String),
+    required: Schema.optional(Schema.Boolean)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const Prompt: Schema.Schema<Prompt> = Schema.Struct({
-  name: Schema.String,
-  title: Schema.optional(Schema.String),
-  description: Schema.optional(Schema.String),
-  arguments: Schema.optional(list(PromptArgument)),
-  icons: Schema.optional(list(Icon)),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "Prompt", ...keepUnknown })
+export const Prompt: Schema.Schema<Prompt> = object(
+  "Prompt",
+  Schema.Struct({
+    name: Schema.String,
+    title: Schema.optional(Schema.String),
+    description: Schema.optional(Schema.String),
+    arguments: Schema.optional(list(PromptArgument)),
+    icons: Schema.optional(list(Icon)),
+    _meta: Schema.optional(Meta)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const PromptMessage: Schema.Schema<PromptMessage> = Schema.Struct({
-  role: Role,
-  content: ContentBlock
-}).annotations({ identifier: "PromptMessage", ...keepUnknown })
+export const PromptMessage: Schema.Schema<PromptMessage> = object(
+  "PromptMessage",
+  Schema.Struct({
+    role: Role,
+    content: ContentBlock
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const GetPromptResult: Schema.Schema<GetPromptResult> = Schema.Struct({
-  ...ofResult,
-  description: Schema.optional(Schema.String),
-  messages: list(PromptMessage)
-}).annotations({ identifier: "GetPromptResult", ...keepUnknown })
+export const GetPromptResult: Schema.Schema<GetPromptResult> = object(
+  "GetPromptResult",
+  Schema.Struct({
+    ...ofResult,
+    description: Schema.optional(Schema.String),
+    messages: list(PromptMessage)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ListPromptsResult: Schema.Schema<ListPromptsResult> = Schema.Struct({
-  ...ofPage,
-  prompts: list(Prompt)
-}).annotations({ identifier: "ListPromptsResult", ...keepUnknown })
+export const ListPromptsResult: Schema.Schema<ListPromptsResult> = object(
+  "ListPromptsResult",
+  Schema.Struct({
+    ...ofPage,
+    prompts: list(Prompt)
+  })
+)

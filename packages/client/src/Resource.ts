@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { Annotations, Icon, Meta, ResourceContents } from "./Content.ts"
 import { cacheHints, ofPage, ofResult } from "./internal/resultFields.ts"
-import { keepUnknown, list } from "./internal/wire.ts"
+import { list, object } from "./internal/wire.ts"
 import type { CacheHints, Page, Result } from "./Lifecycle.ts"
 
 /**
@@ -109,54 +109,72 @@ const ofBoth = {
  * @since 0.1.0
  * @category schemas
  */
-export const Resource: Schema.Schema<Resource> = Schema.Struct({
-  uri: Schema.String,
-  ...ofBoth,
-  size: Schema.optional(Schema.Finite)
-}).annotations({ identifier: "Resource", ...keepUnknown })
+export const Resource: Schema.Schema<Resource> = object(
+  "Resource",
+  Schema.Struct({
+    uri: Schema.String,
+    ...ofBoth,
+    size: Schema.optional(Schema.Finite)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ResourceTemplate: Schema.Schema<ResourceTemplate> = Schema.Struct({
-  uriTemplate: Schema.String,
-  ...ofBoth
-}).annotations({ identifier: "ResourceTemplate", ...keepUnknown })
+export const ResourceTemplate: Schema.Schema<ResourceTemplate> = object(
+  "ResourceTemplate",
+  Schema.Struct({
+    uriTemplate: Schema.String,
+    ...ofBoth
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ReadResourceResult: Schema.Schema<ReadResourceResult> = Schema.Struct({
-  ...ofResult,
-  ...cacheHints,
-  contents: list(ResourceContents)
-}).annotations({ identifier: "ReadResourceResult", ...keepUnknown })
+export const ReadResourceResult: Schema.Schema<ReadResourceResult> = object(
+  "ReadResourceResult",
+  Schema.Struct({
+    ...ofResult,
+    ...cacheHints,
+    contents: list(ResourceContents)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ListResourcesResult: Schema.Schema<ListResourcesResult> = Schema.Struct({
-  ...ofPage,
-  resources: list(Resource)
-}).annotations({ identifier: "ListResourcesResult", ...keepUnknown })
+export const ListResourcesResult: Schema.Schema<ListResourcesResult> = object(
+  "ListResourcesResult",
+  Schema.Struct({
+    ...ofPage,
+    resources: list(Resource)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ListResourceTemplatesResult: Schema.Schema<ListResourceTemplatesResult> = Schema.Struct({
-  ...ofPage,
-  resourceTemplates: list(ResourceTemplate)
-}).annotations({ identifier: "ListResourceTemplatesResult", ...keepUnknown })
+export const ListResourceTemplatesResult: Schema.Schema<ListResourceTemplatesResult> = object(
+  "ListResourceTemplatesResult",
+  Schema.Struct({
+    ...ofPage,
+    resourceTemplates: list(ResourceTemplate)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ResourceUpdated: Schema.Schema<ResourceUpdated> = Schema.Struct({
-  uri: Schema.String,
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "ResourceUpdated", ...keepUnknown })
+export const ResourceUpdated: Schema.Schema<ResourceUpdated> = object(
+  "ResourceUpdated",
+  Schema.Struct({
+    uri: Schema.String,
+    _meta: Schema.optional(Meta)
+  })
+)

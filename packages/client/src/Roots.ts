@@ -14,7 +14,7 @@ import type * as Stream from "effect/Stream"
 import { Meta } from "./Content.ts"
 import { captured } from "./internal/captured.ts"
 import { ofResult } from "./internal/resultFields.ts"
-import { keepUnknown, list as listOf } from "./internal/wire.ts"
+import { list as listOf, object } from "./internal/wire.ts"
 import type { Result } from "./Lifecycle.ts"
 import type { RequestRejected } from "./RequestRejected.ts"
 
@@ -47,20 +47,26 @@ export interface ListRootsResult extends Result {
  * @since 0.1.0
  * @category schemas
  */
-export const Root: Schema.Schema<Root> = Schema.Struct({
-  uri: Schema.String,
-  name: Schema.optional(Schema.String),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "Root", ...keepUnknown })
+export const Root: Schema.Schema<Root> = object(
+  "Root",
+  Schema.Struct({
+    uri: Schema.String,
+    name: Schema.optional(Schema.String),
+    _meta: Schema.optional(Meta)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ListRootsResult: Schema.Schema<ListRootsResult> = Schema.Struct({
-  ...ofResult,
-  roots: listOf(Root)
-}).annotations({ identifier: "ListRootsResult", ...keepUnknown })
+export const ListRootsResult: Schema.Schema<ListRootsResult> = object(
+  "ListRootsResult",
+  Schema.Struct({
+    ...ofResult,
+    roots: listOf(Root)
+  })
+)
 
 /**
  * Tells servers what they may work on. `changes` emits when the list is another one; servers of the legacy era are then

@@ -22,7 +22,7 @@ import {
 } from "./Content.ts"
 import { captured } from "./internal/captured.ts"
 import { ofResult } from "./internal/resultFields.ts"
-import { choice, keepUnknown, list, member } from "./internal/wire.ts"
+import { choice, choiceBy, list, member, object } from "./internal/wire.ts"
 import type { Result } from "./Lifecycle.ts"
 import type { RequestRejected } from "./RequestRejected.ts"
 import { Tool } from "./Tool.ts"
@@ -131,28 +131,37 @@ export interface CreateMessageResult extends Result, SamplingMessage {
  * @since 0.1.0
  * @category schemas
  */
-export const ModelHint: Schema.Schema<ModelHint> = Schema.Struct({
-  name: Schema.optional(Schema.String)
-}).annotations({ identifier: "ModelHint", ...keepUnknown })
+export const ModelHint: Schema.Schema<ModelHint> = object(
+  "ModelHint",
+  Schema.Struct({
+    name: Schema.optional(Schema.String)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ModelPreferences: Schema.Schema<ModelPreferences> = Schema.Struct({
-  hints: Schema.optional(list(ModelHint)),
-  costPriority: Schema.optional(Schema.Finite),
-  speedPriority: Schema.optional(Schema.Finite),
-  intelligencePriority: Schema.optional(Schema.Finite)
-}).annotations({ identifier: "ModelPreferences", ...keepUnknown })
+export const ModelPreferences: Schema.Schema<ModelPreferences> = object(
+  "ModelPreferences",
+  Schema.Struct({
+    hints: Schema.optional(list(ModelHint)),
+    costPriority: Schema.optional(Schema.Finite),
+    speedPriority: Schema.optional(Schema.Finite),
+    intelligencePriority: Schema.optional(Schema.Finite)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ToolChoice: Schema.Schema<ToolChoice> = Schema.Struct({
-  mode: Schema.optional(Schema.Literal("auto", "required", "none"))
-}).annotations({ identifier: "ToolChoice", ...keepUnknown })
+export const ToolChoice: Schema.Schema<ToolChoice> = object(
+  "ToolChoice",
+  Schema.Struct({
+    mode: Schema.optional(Schema.Literal("auto", "required", "none"))
+  })
+)
 
 /**
  * Content of unknown types is refused: a model could not be given it.
@@ -160,18 +169,24 @@ export const ToolChoice: Schema.Schema<ToolChoice> = Schema.Struct({
  * @since 0.1.0
  * @category schemas
  */
-export const SamplingMessageContentBlock: Schema.Schema<SamplingMessageContentBlock> = Schema.Union(
-  TextContent,
-  ImageContent,
-  AudioContent,
-  ToolUseContent,
-  ToolResultContent
-).annotations({ identifier: "SamplingMessageContentBlock" })
+export const SamplingMessageContentBlock: Schema.Schema<SamplingMessageContentBlock> = choice<
+  SamplingMessageContentBlock
+>({
+  identifier: "SamplingMessageContentBlock",
+  key: "type",
+  members: {
+    text: member(TextContent),
+    image: member(ImageContent),
+    audio: member(AudioContent),
+    tool_use: member(ToolUseContent),
+    tool_result: member(ToolResultContent)
+  }
+})
 
 const block = member(SamplingMessageContentBlock)
 const blocks = member(list(SamplingMessageContentBlock))
 
-const content = choice<SamplingMessage["content"]>({
+const content = choiceBy<SamplingMessage["content"]>({
   identifier: "SamplingMessageContent",
   members: [block, blocks],
   choose: (value) => Array.isArray(value) ? blocks : block
@@ -187,39 +202,42 @@ const ofMessage = {
  * @since 0.1.0
  * @category schemas
  */
-export const SamplingMessage: Schema.Schema<SamplingMessage> = Schema.Struct(ofMessage).annotations({
-  identifier: "SamplingMessage",
-  ...keepUnknown
-})
+export const SamplingMessage: Schema.Schema<SamplingMessage> = object("SamplingMessage", Schema.Struct(ofMessage))
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const CreateMessageParams: Schema.Schema<CreateMessageParams> = Schema.Struct({
-  messages: list(SamplingMessage),
-  modelPreferences: Schema.optional(ModelPreferences),
-  systemPrompt: Schema.optional(Schema.String),
-  includeContext: Schema.optional(Schema.Literal("none", "thisServer", "allServers")),
-  temperature: Schema.optional(Schema.Finite),
-  maxTokens: Schema.Finite,
-  stopSequences: Schema.optional(list(Schema.String)),
-  metadata: Schema.optional(JsonObject),
-  tools: Schema.optional(list(Tool)),
-  toolChoice: Schema.optional(ToolChoice),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "CreateMessageParams", ...keepUnknown })
+export const CreateMessageParams: Schema.Schema<CreateMessageParams> = object(
+  "CreateMessageParams",
+  Schema.Struct({
+    messages: list(SamplingMessage),
+    modelPreferences: Schema.optional(ModelPreferences),
+    systemPrompt: Schema.optional(Schema.String),
+    includeContext: Schema.optional(Schema.Literal("none", "thisServer", "allServers")),
+    temperature: Schema.optional(Schema.Finite),
+    maxTokens: Schema.Finite,
+    stopSequences: Schema.optional(list(Schema.String)),
+    metadata: Schema.optional(JsonObject),
+    tools: Schema.optional(list(Tool)),
+    toolChoice: Schema.optional(ToolChoice),
+    _meta: Schema.optional(Meta)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const CreateMessageResult: Schema.Schema<CreateMessageResult> = Schema.Struct({
-  ...ofResult,
-  ...ofMessage,
-  model: Schema.String,
-  stopReason: Schema.optional(Schema.String)
-}).annotations({ identifier: "CreateMessageResult", ...keepUnknown })
+export const CreateMessageResult: Schema.Schema<CreateMessageResult> = object(
+  "CreateMessageResult",
+  Schema.Struct({
+    ...ofResult,
+    ...ofMessage,
+    model: Schema.String,
+    stopReason: Schema.optional(Schema.String)
+  })
+)
 
 /**
  * What of sampling, apart from plain messages, is declared to the server.

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Meta } from "./Content.ts"
-import { keepUnknown, list } from "./internal/wire.ts"
+import { list, object } from "./internal/wire.ts"
 
 /**
  * The notifications that a client asks for, or that a server agrees to send. Absent: not this one.
@@ -37,18 +37,24 @@ export interface Acknowledged {
  * @since 0.1.0
  * @category schemas
  */
-export const SubscriptionFilter: Schema.Schema<SubscriptionFilter> = Schema.Struct({
-  toolsListChanged: Schema.optional(Schema.Boolean),
-  promptsListChanged: Schema.optional(Schema.Boolean),
-  resourcesListChanged: Schema.optional(Schema.Boolean),
-  resourceSubscriptions: Schema.optional(list(Schema.String))
-}).annotations({ identifier: "SubscriptionFilter", ...keepUnknown })
+export const SubscriptionFilter: Schema.Schema<SubscriptionFilter> = object(
+  "SubscriptionFilter",
+  Schema.Struct({
+    toolsListChanged: Schema.optional(Schema.Boolean),
+    promptsListChanged: Schema.optional(Schema.Boolean),
+    resourcesListChanged: Schema.optional(Schema.Boolean),
+    resourceSubscriptions: Schema.optional(list(Schema.String))
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const Acknowledged: Schema.Schema<Acknowledged> = Schema.Struct({
-  notifications: SubscriptionFilter,
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "Acknowledged", ...keepUnknown })
+export const Acknowledged: Schema.Schema<Acknowledged> = object(
+  "Acknowledged",
+  Schema.Struct({
+    notifications: SubscriptionFilter,
+    _meta: Schema.optional(Meta)
+  })
+)

@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { ContentBlock, Icon, JsonObject, Meta } from "./Content.ts"
 import { ofPage, ofResult } from "./internal/resultFields.ts"
-import { Json, keepUnknown, list } from "./internal/wire.ts"
+import { Json, list, object } from "./internal/wire.ts"
 import type { Page, Result } from "./Lifecycle.ts"
 
 /**
@@ -113,80 +113,96 @@ export interface ListToolsResult extends Page {
  * @since 0.1.0
  * @category schemas
  */
-export const ToolAnnotations: Schema.Schema<ToolAnnotations> = Schema.Struct({
-  title: Schema.optional(Schema.String),
-  readOnlyHint: Schema.optional(Schema.Boolean),
-  destructiveHint: Schema.optional(Schema.Boolean),
-  idempotentHint: Schema.optional(Schema.Boolean),
-  openWorldHint: Schema.optional(Schema.Boolean)
-}).annotations({ identifier: "ToolAnnotations", ...keepUnknown })
+export const ToolAnnotations: Schema.Schema<ToolAnnotations> = object(
+  "ToolAnnotations",
+  Schema.Struct({
+    title: Schema.optional(Schema.String),
+    readOnlyHint: Schema.optional(Schema.Boolean),
+    destructiveHint: Schema.optional(Schema.Boolean),
+    idempotentHint: Schema.optional(Schema.Boolean),
+    openWorldHint: Schema.optional(Schema.Boolean)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ToolExecution: Schema.Schema<ToolExecution> = Schema.Struct({
-  taskSupport: Schema.optional(Schema.Literal("forbidden", "optional", "required"))
-}).annotations({ identifier: "ToolExecution", ...keepUnknown })
+export const ToolExecution: Schema.Schema<ToolExecution> = object(
+  "ToolExecution",
+  Schema.Struct({
+    taskSupport: Schema.optional(Schema.Literal("forbidden", "optional", "required"))
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const InputSchema: Schema.Schema<InputSchema> = Schema.Struct(
-  { type: Schema.Literal("object"), $schema: Schema.optional(Schema.String) },
-  { key: Schema.String, value: Schema.Unknown }
-).annotations({
-  identifier: "InputSchema",
-  arbitrary: () => (fc) =>
-    fc.record(
-      {
-        type: fc.constant("object" as const),
-        $schema: fc.constant("https://json-schema.org/draft/2020-12/schema"),
-        properties: fc.dictionary(fc.string({ maxLength: 5 }), fc.constant({ type: "string" }), {
-          maxKeys: 3,
-          noNullPrototype: true
-        }),
-        required: fc.array(fc.string({ maxLength: 5 }), { maxLength: 3 }),
-        additionalProperties: fc.boolean()
-      },
-      { requiredKeys: ["type"] }
-    ),
-  ...keepUnknown
-})
+export const InputSchema: Schema.Schema<InputSchema> = object(
+  "InputSchema",
+  Schema.Struct(
+    { type: Schema.Literal("object"), $schema: Schema.optional(Schema.String) },
+    { key: Schema.String, value: Schema.Unknown }
+  ).annotations({
+    arbitrary: () => (fc) =>
+      fc.record(
+        {
+          type: fc.constant("object" as const),
+          $schema: fc.constant("https://json-schema.org/draft/2020-12/schema"),
+          properties: fc.dictionary(fc.string({ maxLength: 5 }), fc.constant({ type: "string" }), {
+            maxKeys: 3,
+            noNullPrototype: true
+          }),
+          required: fc.array(fc.string({ maxLength: 5 }), { maxLength: 3 }),
+          additionalProperties: fc.boolean()
+        },
+        { requiredKeys: ["type"] }
+      )
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const Tool: Schema.Schema<Tool> = Schema.Struct({
-  name: Schema.String,
-  title: Schema.optional(Schema.String),
-  description: Schema.optional(Schema.String),
-  inputSchema: InputSchema,
-  outputSchema: Schema.optional(JsonObject),
-  annotations: Schema.optional(ToolAnnotations),
-  execution: Schema.optional(ToolExecution),
-  icons: Schema.optional(list(Icon)),
-  _meta: Schema.optional(Meta)
-}).annotations({ identifier: "Tool", ...keepUnknown })
+export const Tool: Schema.Schema<Tool> = object(
+  "Tool",
+  Schema.Struct({
+    name: Schema.String,
+    title: Schema.optional(Schema.String),
+    description: Schema.optional(Schema.String),
+    inputSchema: InputSchema,
+    outputSchema: Schema.optional(JsonObject),
+    annotations: Schema.optional(ToolAnnotations),
+    execution: Schema.optional(ToolExecution),
+    icons: Schema.optional(list(Icon)),
+    _meta: Schema.optional(Meta)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const CallToolResult: Schema.Schema<CallToolResult> = Schema.Struct({
-  ...ofResult,
-  content: list(ContentBlock),
-  structuredContent: Schema.optional(Json),
-  isError: Schema.optional(Schema.Boolean)
-}).annotations({ identifier: "CallToolResult", ...keepUnknown })
+export const CallToolResult: Schema.Schema<CallToolResult> = object(
+  "CallToolResult",
+  Schema.Struct({
+    ...ofResult,
+    content: list(ContentBlock),
+    structuredContent: Schema.optional(Json),
+    isError: Schema.optional(Schema.Boolean)
+  })
+)
 
 /**
  * @since 0.1.0
  * @category schemas
  */
-export const ListToolsResult: Schema.Schema<ListToolsResult> = Schema.Struct({
-  ...ofPage,
-  tools: list(Tool)
-}).annotations({ identifier: "ListToolsResult", ...keepUnknown })
+export const ListToolsResult: Schema.Schema<ListToolsResult> = object(
+  "ListToolsResult",
+  Schema.Struct({
+    ...ofPage,
+    tools: list(Tool)
+  })
+)

@@ -3,7 +3,7 @@
  * on after a lost session where that is safe.
  */
 import type * as JsonRpc from "@effect-mcp/transport/JsonRpc"
-import type { HttpStatusError } from "@effect-mcp/transport/TransportError"
+import type { ConnectionError, HttpStatusError, ProtocolError } from "@effect-mcp/transport/TransportError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -132,7 +132,7 @@ export class Calls {
       ([key, request]) =>
         Effect.mapBoth(this.handlers.answer(request.method, request.params), {
           onFailure: (rejected) =>
-            failed(rejected.code === methodNotFound ? "NoHandler" : "Rejected", rejected.message, key),
+            failed(rejected._tag === "NotOffered" ? "NoHandler" : "Rejected", rejected.message, key),
           onSuccess: (answer) => [key, answer] as const
         }),
       { concurrency: "unbounded" }
@@ -160,7 +160,7 @@ export class Calls {
         if (isRepeated || !mayRepeat(call, error)) {
           return Effect.zipRight(this.inBackground(replaced), Effect.fail(error))
         }
-        return Effect.zipRight(replaced, this.whenReady(call, true))
+        return keepingOutcome(call, error, Effect.zipRight(replaced, this.whenReady(call, true)))
       }
       case "HttpStatusError":
       case "JsonRpcError":
@@ -168,17 +168,17 @@ export class Calls {
           ? Effect.fail(error)
           : Effect.zipRight(this.connector.replace(connection, error), this.afterChange(connection, call, error))
       case "ConnectionError":
+      case "ProtocolError":
         // A stateless call whose stream broke is lost; asking again is the only way (2026-07-28, changelog 9).
-        return connection.era === "Modern" && !isRepeated && error.phase !== "Closed" && error.phase !== "Connect" &&
-            mayRepeat(call, error)
-          ? this.whenReady(call, true)
+        return connection.era === "Modern" && !isRepeated && isBroken(error) && mayRepeat(call, error)
+          ? keepingOutcome(call, error, this.whenReady(call, true))
           : Effect.fail(error)
       default:
         return Effect.fail(error)
     }
   }
 
-  /** The server was asked anew what it speaks: the call is sent again if it speaks something else and refused the call. */
+  /** The server was asked anew what it speaks: the call is sent again if that was why it was refused. */
   private afterChange(
     former: Connection,
     call: Call,
@@ -187,7 +187,8 @@ export class Calls {
     return Effect.flatMap(
       this.connector.ready,
       ({ era, protocolVersion }) =>
-        call.repeat !== "Never" && (era !== former.era || protocolVersion !== former.protocolVersion)
+        isRefused(call, error) &&
+          (isVersionError(former, error) || era !== former.era || protocolVersion !== former.protocolVersion)
           ? this.attempt(call, true)
           : Effect.fail(error)
     )
@@ -199,8 +200,6 @@ export class Calls {
   }
 }
 
-const methodNotFound = -32601
-
 const decodeInputRequired = Schema.decodeUnknownEither(InputRequiredResult)
 
 const isResult = (u: unknown): u is Result => typeof u === "object" && u !== null && !Array.isArray(u)
@@ -210,14 +209,44 @@ const isResult = (u: unknown): u is Result => typeof u === "object" && u !== nul
  * ever did.
  */
 const speaksOtherwise = (connection: Connection, error: JsonRpcError | HttpStatusError): boolean => {
-  if (connection.era === "Legacy") return false
-  if (error._tag === "JsonRpcError" && error.error.code === Negotiation.unsupportedProtocolVersion) return true
+  if (isVersionError(connection, error)) return true
   if (connection.isProven) return false
+  if (connection.era === "Legacy") return error._tag === "JsonRpcError" && Negotiation.isModernError(error.error)
   const probe: Negotiation.Probe = error._tag === "JsonRpcError"
     ? { _tag: "Error", error: error.error, status: undefined }
     : { _tag: "Transport", error }
-  return Negotiation.decide(probe, [])._tag === "Initialize"
+  return Negotiation.decide(probe)._tag === "Initialize"
 }
+
+/** By the code alone a server with sessions may mean anything; one that names the versions it speaks does not. */
+const isVersionError = ({ era }: Connection, error: JsonRpcError | HttpStatusError): boolean =>
+  error._tag === "JsonRpcError" && error.error.code === Negotiation.unsupportedProtocolVersion &&
+  (era === "Modern" || Negotiation.supportedVersions(error.error).length > 0)
+
+/** What servers with sessions answer to a request without one; they agree on no other code. */
+const serverError = -32000
+
+/** Whether a call that met a server of the other era may be sent again: it does no harm, or was not executed. */
+const isRefused = ({ repeat }: Call, error: JsonRpcError | HttpStatusError): boolean =>
+  repeat !== "Never" &&
+  (repeat === "Safe" || error._tag === "HttpStatusError" || error.outcome === "NotExecuted" ||
+    error.error.code === serverError)
+
+/** The stream of the call ended without the answer. */
+const isBroken = (error: ConnectionError | ProtocolError): boolean =>
+  error._tag === "ConnectionError"
+    ? error.phase === "Response" || error.phase === "Body"
+    : error.reason === "NoResponse"
+
+/** A tool that may have run is never said not to have run, however the second attempt ends. */
+const keepingOutcome = (
+  { repeat }: Call,
+  first: TransportFailure,
+  again: Effect.Effect<Result, McpClientError>
+): Effect.Effect<Result, McpClientError> =>
+  repeat === "Safe" || first.outcome === "NotExecuted"
+    ? again
+    : Effect.mapError(again, (error) => "outcome" in error && error.outcome === "NotExecuted" ? first : error)
 
 const mayRepeat = ({ repeat }: Call, error: TransportFailure): boolean => {
   if (repeat === "Never") return false

@@ -3,6 +3,7 @@
  */
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
 import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
 import * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
@@ -37,6 +38,7 @@ export const make = (
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     const fork: Fork = yield* FiberSet.makeRuntime<never>()
+    const listening = yield* FiberHandle.make<void>()
     const handlers = new Handlers(yield* provided)
     const cache = new ResponseCache(options.maxCached, options.maxAge)
     const tools = new Tools()
@@ -49,7 +51,7 @@ export const make = (
     const operations = new Operations(calls, connector, cache, options, now)
     const lists = new Lists(calls, connector, cache, tools, options, now)
     const toolCalls = new ToolCalls(calls, connector, lists, tools, options)
-    const subscriptions = new Subscriptions(calls, connector, exchanges, inbound, fork, clock)
+    const subscriptions = new Subscriptions(calls, connector, exchanges, inbound, fork, clock, options.limits.idle)
     const { listChanges, subscribe } = yield* subscriptions.make
     const logLevel = new LogLevel(calls, connector, exchanges, options.logLevel)
 
@@ -59,11 +61,16 @@ export const make = (
       tools.clear()
       if (connection.era === "Legacy") {
         fork(logLevel.restore)
-        fork(listen(transport, connector, inbound, subscriptions, connection))
+        const listens = listen(transport, connector, inbound, subscriptions)
+        fork(FiberHandle.run(listening, listens, { onlyIfMissing: true }))
+      } else {
+        fork(FiberHandle.clear(listening))
       }
     }
-    connector.onReconnected = () => {
+    connector.onLost = () => {
       fork(inbound.dropRequests)
+    }
+    connector.onReconnected = () => {
       subscriptions.restore()
     }
 
@@ -78,7 +85,7 @@ export const make = (
       },
       verdict: Effect.sync(() => connector.current.verdict),
       state: connector.state.get,
-      stateChanges: connector.state.changes,
+      stateChanges: Stream.takeUntil(connector.state.changes, ({ _tag }) => _tag === "Closed"),
       tools: lists.tools,
       callTool: toolCalls.callTool,
       callToolStream: (name, args, callOptions) => toolCalls.stream(name, args, callOptions),

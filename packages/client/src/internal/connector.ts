@@ -4,19 +4,21 @@
 import type { Notification } from "@effect-mcp/transport/JsonRpc"
 import type * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
 import * as TransportError from "@effect-mcp/transport/TransportError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ClientCapabilities, Implementation } from "../Capability.ts"
-import { type DiscoverResult, eraOf, InitializeResult, latestLegacy, latestModern } from "../Lifecycle.ts"
+import { DiscoverResult, eraOf, InitializeResult, latestLegacy, latestModern } from "../Lifecycle.ts"
 import type { ClientState, Server, Verdict } from "../McpClient.ts"
-import { DecodeError, type JsonRpcError, type McpClientError, NegotiationError } from "../McpClientError.ts"
+import { DecodeError, type McpClientError, NegotiationError, RequestTimeout } from "../McpClientError.ts"
 import * as McpClientMetrics from "../McpClientMetrics.ts"
 import type { Exchanges, Fork, Wire } from "./exchange.ts"
 import * as Negotiation from "./negotiation.ts"
@@ -33,6 +35,8 @@ export interface Connection extends Wire {
 
 export class Connector {
   readonly state: SubscriptionRef.SubscriptionRef<ClientState>
+  /** Run when a connection is found to be no longer good, before it is replaced. */
+  onLost: () => void = () => {}
   /** Run for every connection but the first: restores what the new session does not know. */
   onReconnected: (connection: Connection) => void = () => {}
   /** Run for every connection. */
@@ -128,33 +132,40 @@ export class Connector {
   private reconnect(lost: Connection, cause: McpClientError): Effect.Effect<void, McpClientError> {
     return Effect.suspend(() => {
       this.lostBy = cause
-      return Effect.zipRight(
-        SubscriptionRef.set(this.state, { _tag: "Recovering", cause }),
-        this.negotiate(lost)
-      )
+      this.onLost()
+      return Effect.zipRight(this.become({ _tag: "Recovering", cause }), this.negotiate(lost))
     }).pipe(
       Effect.tap((connection) => this.establish(connection)),
       Effect.tap((connection) => Effect.sync(() => this.onReconnected(connection))),
       Effect.zipRight(Metric.increment(McpClientMetrics.recoveries)),
       Effect.tapError((error) => {
         this.lostBy = error
-        return SubscriptionRef.set(this.state, { _tag: "Recovering", cause: error })
+        return this.become({ _tag: "Recovering", cause: error })
       })
     )
   }
 
   private establish(connection: Connection): Effect.Effect<void> {
     return Effect.suspend(() => {
+      if (this.isClosed) return Effect.void
       this.established = connection
       this.lostBy = undefined
       this.onConnected(connection)
-      return SubscriptionRef.set(this.state, { _tag: "Ready", server: connection.server })
+      return this.become({ _tag: "Ready", server: connection.server })
+    })
+  }
+
+  /** Nothing comes after `Closed`, and what stays the same is no change. */
+  private become(next: ClientState): Effect.Effect<void> {
+    return SubscriptionRef.updateSomeEffect(this.state, (state) => {
+      const isSame = state._tag === "Recovering" && next._tag === "Recovering" && state.cause === next.cause
+      return state._tag === "Closed" || isSame ? Option.none() : Option.some(Effect.succeed(next))
     })
   }
 
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.isClosed = true
-    return SubscriptionRef.set(this.state, { _tag: "Closed" })
+    return this.become({ _tag: "Closed" })
   })
 
   // --- negotiation --------------------------------------------------------------------------------------------------
@@ -163,13 +174,13 @@ export class Connector {
   private negotiate(lost?: Connection): Effect.Effect<Connection, McpClientError> {
     const { protocol, verdict } = this.options
     if (protocol !== "auto") {
-      return eraOf(protocol) === "Legacy" ? this.initialize(protocol, protocol) : this.discover(protocol)
+      return eraOf(protocol) === "Legacy" ? this.initializePinned(protocol) : this.discover(protocol)
     }
     const known = lost?.verdict ?? verdict
-    if (known === undefined) return this.probe(latestModern, [])
+    if (known === undefined) return this.probe(latestModern)
     if (known.era === "Modern") {
       // Without a connection yet the verdict is believed; it was wrong if this one is lost.
-      return lost === undefined ? this.believe(known) : this.probe(latestModern, [])
+      return lost === undefined ? this.believe(known) : this.probe(latestModern)
     }
     return this.resumeOrInitialize(known, lost)
   }
@@ -186,44 +197,44 @@ export class Connector {
     const initialized = Effect.catchAll(
       this.initialize(latestLegacy, undefined),
       (error) =>
-        // The server no longer speaks what it did.
-        isModernRefusal(error) ? this.probe(latestModern, []) : Effect.fail(error)
+        // The server may no longer speak what it did.
+        Negotiation.isRefusal(error) ? this.probe(latestModern) : Effect.fail(error)
     )
     if (lost !== undefined) return initialized
     return Effect.flatMap(this.transport.session, (session) =>
       session._tag === "Active"
-        ? Effect.sync(() => this.legacy(known.protocolVersion, known.server))
+        ? Effect.sync(() => this.legacy(known.protocolVersion, known.server, false))
         : initialized)
   }
 
-  private probe(version: string, asked: ReadonlyArray<string>): Effect.Effect<Connection, McpClientError> {
+  private probe(version: string, isCorrected = false): Effect.Effect<Connection, McpClientError> {
     return Effect.flatMap(this.ask(version), ({ error, probe }) => {
-      const decision = Negotiation.decide(probe, [...asked, version])
+      const decision = Negotiation.decide(probe, isCorrected)
       switch (decision._tag) {
         case "Modern":
           return Effect.succeed(this.modern(decision.version, decision.discovered))
         case "AskAgain":
-          return this.probe(decision.version, [...asked, version])
+          return this.probe(decision.version, true)
         case "Initialize":
           return this.initialize(decision.version, undefined)
         case "NoCommonVersion":
           return Effect.fail(noCommonVersion([...Negotiation.modernVersions, ...Negotiation.legacyVersions], decision))
         case "Fail":
-          return Effect.fail(error ?? malformed("server/discover", "the result is no DiscoverResult", [], probe))
+          return Effect.fail(error ?? malformedDiscovery(probe))
       }
     })
   }
 
   /** The pinned stateless revision: nothing else will do. */
-  private discover(version: string): Effect.Effect<Connection, McpClientError> {
+  private discover(version: string, isCorrected = false): Effect.Effect<Connection, McpClientError> {
     return Effect.flatMap(this.ask(version), ({ error, probe }) => {
-      const decision = Negotiation.decide(probe, [version])
+      const decision = Negotiation.decide(probe, isCorrected)
       if (decision._tag === "Modern" && decision.version === version) {
         return Effect.succeed(this.modern(version, decision.discovered))
       }
-      if (decision._tag === "Fail" && error !== undefined) return Effect.fail(error)
-      const supported = probe._tag === "Error" ? Negotiation.supportedVersions(probe.error) : []
-      return Effect.fail(noCommonVersion([version], { supported }, error?.message))
+      if (decision._tag === "AskAgain" && decision.version === version) return this.discover(version, true)
+      if (decision._tag === "Fail") return Effect.fail(error ?? malformedDiscovery(probe))
+      return Effect.fail(noCommonVersion([version], { supported: Negotiation.namedVersions(probe) }, error?.message))
     })
   }
 
@@ -257,6 +268,17 @@ export class Connector {
     }))
   }
 
+  /** The pinned version with sessions: nothing else will do. */
+  private initializePinned(version: string): Effect.Effect<Connection, McpClientError> {
+    return Effect.mapError(
+      this.initialize(version, version),
+      (error) =>
+        error._tag === "JsonRpcError" && error.error.code === Negotiation.unsupportedProtocolVersion
+          ? noCommonVersion([version], { supported: Negotiation.supportedVersions(error.error) }, error.message)
+          : error
+    )
+  }
+
   private initialize(version: string, pinned: string | undefined): Effect.Effect<Connection, McpClientError> {
     const { clientInfo } = this.options
     const wire: Wire = { era: "Legacy", protocolVersion: version, meta: undefined }
@@ -270,8 +292,26 @@ export class Connector {
           supported: accepted.left
         })
       }
-      yield* this.exchanges.notify(wire, initialized.method)
+      yield* this.confirm(wire)
       return this.legacy(accepted.right, decoded)
+    })
+  }
+
+  /** The end of the handshake, which is to take no longer than a call may. */
+  private confirm(wire: Wire): Effect.Effect<void, McpClientError> {
+    const { idle, total } = this.options.limits
+    const limit = Duration.millis(Math.min(idle, total))
+    const notified = this.exchanges.notify(wire, initialized.method)
+    if (!Duration.isFinite(limit)) return notified
+    return Effect.timeoutFail(notified, {
+      duration: limit,
+      onTimeout: () =>
+        new RequestTimeout({
+          method: initialized.method,
+          outcome: "Unknown",
+          kind: idle < total ? "Idle" : "Total",
+          limit
+        })
     })
   }
 
@@ -307,12 +347,12 @@ export class Connector {
     }
   }
 
-  private legacy(protocolVersion: string, result: InitializeResult): Connection {
+  private legacy(protocolVersion: string, result: InitializeResult, isProven = true): Connection {
     return {
       era: "Legacy",
       protocolVersion,
       meta: undefined,
-      isProven: true,
+      isProven,
       verdict: { era: "Legacy", protocolVersion, server: result },
       server: {
         name: result.serverInfo.name,
@@ -348,6 +388,15 @@ const decodeInitialize = (result: unknown): Effect.Effect<InitializeResult, Deco
     return malformed("initialize", message, path, result)
   })
 
+const malformedDiscovery = (probe: Negotiation.Probe): DecodeError => {
+  const result = probe._tag === "Result" ? probe.result : undefined
+  const decoded = Schema.decodeUnknownEither(DiscoverResult)(result)
+  const { message, path } = Either.isLeft(decoded)
+    ? firstIssue(decoded.left)
+    : { message: "the result is no DiscoverResult", path: [] }
+  return malformed("server/discover", message, path, result)
+}
+
 const malformed = (
   method: string,
   description: string,
@@ -368,10 +417,6 @@ const noCommonVersion = (
   { supported }: { readonly supported: ReadonlyArray<string> },
   description = "use another server, or another version of this client"
 ): NegotiationError => new NegotiationError({ requested, supported, description })
-
-const isModernRefusal = (error: McpClientError): error is JsonRpcError =>
-  error._tag === "JsonRpcError" &&
-  (error.error.code === Negotiation.unsupportedProtocolVersion || error.error.code === Negotiation.headerMismatch)
 
 const closedError = (): TransportError.ConnectionError =>
   new TransportError.ConnectionError({ phase: "Closed", outcome: "NotExecuted" })

@@ -21,6 +21,8 @@ export class Deadline {
   private readonly startedAt: number
   private readonly limits: Limits
   private activeAt: number
+  /** The application is busy with what came, and nothing else is awaited meanwhile. */
+  private isHeld = false
   readonly onExpired: (kind: Expiry) => void
 
   constructor(now: number, limits: Limits, onExpired: (kind: Expiry) => void) {
@@ -33,6 +35,12 @@ export class Deadline {
   /** Something came. */
   touch(now: number): void {
     this.activeAt = now
+    this.isHeld = false
+  }
+
+  /** Something came that takes the application its time, until the next `touch`. */
+  hold(): void {
+    this.isHeld = true
   }
 
   /** When it expires, if nothing comes. */
@@ -42,6 +50,7 @@ export class Deadline {
 
   expiredAt(now: number): Expiry | undefined {
     if (now >= this.startedAt + this.limits.total) return "Total"
+    if (this.isHeld) this.activeAt = now
     return now >= this.activeAt + this.limits.idle ? "Idle" : undefined
   }
 }
@@ -79,7 +88,8 @@ export class Deadlines {
     this.wakesAt = dueAt
     const millis = Math.min(Math.max(0, dueAt - this.clock.unsafeCurrentTimeMillis()), longestTimer)
     const sleeper = this.fork(Effect.zipRight(
-      Effect.sleep(Duration.millis(millis)),
+      // Not every clock sleeps for no time at all, and nothing is to expire inside of `watch`.
+      millis === 0 ? Effect.yieldNow() : Effect.sleep(Duration.millis(millis)),
       Effect.sync(() => {
         if (this.sleeper === sleeper) this.wake()
       })

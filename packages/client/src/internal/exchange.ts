@@ -8,9 +8,10 @@ import type { TransportError } from "@effect-mcp/transport/TransportError"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { Era } from "../Lifecycle.ts"
 import type { LoggingLevel, LoggingMessage } from "../Logging.ts"
 import { JsonRpcError, RequestTimeout } from "../McpClientError.ts"
@@ -86,15 +87,19 @@ export class Exchanges {
         const { protocolVersion } = wire
         const span = CallSpan.start(parent, { method, target, protocolVersion, requestId: id })
 
+        let isOver = false
         const finish = (exit: Exit.Exit<unknown, ExchangeFailure>): void => {
+          if (isOver) return
+          isOver = true
           this.deadlines.unwatch(deadline)
-          const type = errorType(exit)
+          const type = errorType(method, exit)
           recordDuration(method, this.clock.unsafeCurrentTimeMillis() - startedAt, type)
           span?.end(exit, type)
+          resume(exit)
         }
         const deadline = new Deadline(startedAt, outgoing.limits, (kind) => {
           const error = timedOut(outgoing, kind)
-          resume(Effect.fail(error))
+          finish(Exit.fail(error))
           this.cancel(wire, method, id, error.message)
           child.unsafeInterruptAsFork(child.id())
         })
@@ -103,22 +108,24 @@ export class Exchanges {
             headers: outgoing.headers,
             onMessage: (message) => {
               deadline.touch(this.clock.unsafeCurrentTimeMillis())
-              return this.onMessage(message, id, outgoing)
+              return this.onMessage(message, id, outgoing, deadline)
             }
           }),
           method,
           target
         )
-        this.deadlines.watch(deadline)
+        // Where the caller cannot be interrupted, its time limits still end the exchange.
+        const flags = RuntimeFlags.enable(runtimeFlags, RuntimeFlags.Interruption)
         const child = Runtime.runFork(
-          Runtime.make({ context: parent.currentContext, runtimeFlags, fiberRefs: parent.getFiberRefs() }),
+          Runtime.make({ context: parent.currentContext, runtimeFlags: flags, fiberRefs: parent.getFiberRefs() }),
           span === undefined ? exchange : span.around(exchange)
         )
-        child.addObserver((exit) => {
-          finish(exit)
-          resume(exit)
-        })
+        child.addObserver(finish)
+        if (!isOver) this.deadlines.watch(deadline)
         return Effect.suspend(() => {
+          // What came to its end by itself is not cancelled, even if the caller did not get to see it.
+          if (isOver) return Effect.void
+          this.deadlines.unwatch(deadline)
           this.cancel(wire, method, id, "the call was interrupted")
           return Fiber.interrupt(child)
         })
@@ -128,22 +135,35 @@ export class Exchanges {
 
   /** Sends a notification. */
   notify(wire: Wire, method: string, params?: JsonRpc.Params): Effect.Effect<void, TransportError> {
-    const withMeta = wire.meta === undefined ? params : { ...params, _meta: { ...wire.meta, ...metaOf(params) } }
+    const withMeta = wire.meta === undefined ? params : { ...params, _meta: { ...metaOf(params), ...wire.meta } }
     return StreamableHttpTransport.notify(this.transport, JsonRpc.notification(method, withMeta))
   }
 
-  private onMessage(message: JsonRpc.Message, id: number, outgoing: Outgoing): Effect.Effect<void> {
+  private onMessage(
+    message: JsonRpc.Message,
+    id: number,
+    outgoing: Outgoing,
+    deadline: Deadline
+  ): Effect.Effect<void> {
     if (!("method" in message)) return Effect.void
     if ("id" in message && message.id !== undefined) return this.inbound.request(message)
     if (!JsonRpc.isNotification(message)) return Effect.void
     if (message.method === "notifications/progress") {
       const { params } = message
       if (outgoing.onProgress !== undefined && isProgress(params) && params.progressToken === id) {
-        return outgoing.onProgress(params)
+        return this.held(deadline, outgoing.onProgress(params))
       }
     }
     if (outgoing.onNotification !== undefined) return outgoing.onNotification(message, id)
-    return this.inbound.notification(message, outgoing.onLog)
+    return outgoing.onLog === undefined
+      ? this.inbound.notification(message)
+      : this.held(deadline, this.inbound.notification(message, outgoing.onLog))
+  }
+
+  /** The time that the application takes for a message is not time in which nothing comes. */
+  private held(deadline: Deadline, handling: Effect.Effect<void>): Effect.Effect<void> {
+    deadline.hold()
+    return Effect.map(handling, () => deadline.touch(this.clock.unsafeCurrentTimeMillis()))
   }
 
   /**
@@ -173,7 +193,7 @@ const toRequest = (
   if (wire.meta === undefined && outgoing.meta === undefined && onProgress === undefined && span === undefined) {
     return params === undefined ? { jsonrpc: "2.0", id, method } : { jsonrpc: "2.0", id, method, params }
   }
-  const meta: { [name: string]: unknown } = { ...outgoing.meta, ...wire.meta }
+  const meta: { [name: string]: unknown } = { ...metaOf(params), ...outgoing.meta, ...wire.meta }
   if (onProgress !== undefined) meta.progressToken = id
   if (wire.era === "Modern" && logLevel !== undefined) meta["io.modelcontextprotocol/logLevel"] = logLevel
   span?.addTo(meta)

@@ -4,6 +4,7 @@
  */
 import type * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import type * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -36,7 +37,16 @@ const methodNotFound = -32601
 const invalidParams = -32602
 const internalError = -32603
 
-export const toErrorObject = ({ code, data, message }: RequestRejected): JsonRpc.ErrorObject =>
+/** No service was provided for what the server asks for. */
+export class NotOffered extends Data.TaggedError("NotOffered")<{
+  readonly code: number
+  readonly message: string
+  readonly data?: undefined
+}> {}
+
+export type Refusal = RequestRejected | NotOffered
+
+export const toErrorObject = ({ code, data, message }: Refusal): JsonRpc.ErrorObject =>
   data === undefined ? { code, message } : { code, message, data }
 
 export class Handlers {
@@ -58,7 +68,8 @@ export class Handlers {
           ...(sampling.value.capabilities?.context === true ? { context: {} } : {})
         }
       }),
-      ...(Option.isNone(elicitation) ? {} : {
+      // Without either it would be read as form.
+      ...(Option.isNone(elicitation) || (elicitation.value.form ?? elicitation.value.url) === undefined ? {} : {
         elicitation: {
           ...(elicitation.value.form === undefined ? {} : { form: {} }),
           ...(elicitation.value.url === undefined ? {} : { url: {} })
@@ -69,7 +80,7 @@ export class Handlers {
   }
 
   /** The result of a request of the server, or why it is refused. */
-  answer(method: string, params: unknown): Effect.Effect<unknown, RequestRejected> {
+  answer(method: string, params: unknown): Effect.Effect<unknown, Refusal> {
     switch (method) {
       case "ping":
         return Effect.succeed({})
@@ -94,24 +105,31 @@ export class Handlers {
       : Effect.void
   }
 
-  private sample(params: unknown): Effect.Effect<unknown, RequestRejected> {
+  private sample(params: unknown): Effect.Effect<unknown, Refusal> {
     const { sampling } = this.provided
     if (Option.isNone(sampling)) return notOffered("sampling/createMessage")
+    const { capabilities, createMessage } = sampling.value
     return Effect.flatMap(
       Effect.mapError(decodeSampling(params), invalid("sampling/createMessage")),
-      (decoded) => sampling.value.createMessage(decoded)
+      (decoded): Effect.Effect<unknown, Refusal> =>
+        (decoded.tools !== undefined || decoded.toolChoice !== undefined) && capabilities?.tools !== true
+          ? notDeclared("sampling.tools")
+          : createMessage(decoded)
     )
   }
 
-  private elicit(params: unknown): Effect.Effect<unknown, RequestRejected> {
+  private elicit(params: unknown): Effect.Effect<unknown, Refusal> {
     const { elicitation } = this.provided
     if (Option.isNone(elicitation)) return notOffered("elicitation/create")
     const { form, url } = elicitation.value
-    return Effect.flatMap(Effect.mapError(decodeElicitation(params), invalid("elicitation/create")), (decoded) => {
-      if (decoded.mode === "url") return url === undefined ? notOffered("elicitation/create in mode url") : url(decoded)
-      if (form === undefined) return notOffered("elicitation/create in mode form")
-      return Effect.flatMap(form(decoded), (result) => checked(decoded, result))
-    })
+    return Effect.flatMap(
+      Effect.mapError(decodeElicitation(params), invalid("elicitation/create")),
+      (decoded): Effect.Effect<unknown, Refusal> => {
+        if (decoded.mode === "url") return url === undefined ? notDeclared("elicitation.url") : url(decoded)
+        if (form === undefined) return notDeclared("elicitation.form")
+        return Effect.flatMap(form(decoded), (result) => checked(decoded, result))
+      }
+    )
   }
 }
 
@@ -135,8 +153,12 @@ const checked = (
   )
 }
 
-const notOffered = (method: string): Effect.Effect<never, RequestRejected> =>
-  Effect.fail(new RequestRejected({ code: methodNotFound, message: `this client does not offer ${method}` }))
+const notOffered = (method: string): Effect.Effect<never, NotOffered> =>
+  Effect.fail(new NotOffered({ code: methodNotFound, message: `this client does not offer ${method}` }))
+
+/** A part of what a method can do (2025-11-25, "Elicitation", "Error Handling"; "Sampling", `tools`). */
+const notDeclared = (capability: string): Effect.Effect<never, NotOffered> =>
+  Effect.fail(new NotOffered({ code: invalidParams, message: `this client does not declare ${capability}` }))
 
 const invalid = (method: string) => (error: ParseResult.ParseError): RequestRejected =>
   new RequestRejected({

@@ -4,8 +4,12 @@
  */
 import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
+import type { TransportError } from "@effect-mcp/transport/TransportError"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberMap from "effect/FiberMap"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import type { Era } from "../Lifecycle.ts"
@@ -32,6 +36,7 @@ export class Inbound {
   private readonly cache: ResponseCache
   private readonly tools: Tools
   private readonly running: FiberMap.FiberMap<string>
+  private readonly completing: FiberSet.FiberSet
 
   private constructor(
     transport: StreamableHttpTransport.Service,
@@ -39,6 +44,7 @@ export class Inbound {
     cache: ResponseCache,
     tools: Tools,
     running: FiberMap.FiberMap<string>,
+    completing: FiberSet.FiberSet,
     hubs: Pick<Inbound, "logs" | "notifications" | "listChanges" | "resourceUpdates">
   ) {
     this.transport = transport
@@ -46,6 +52,7 @@ export class Inbound {
     this.cache = cache
     this.tools = tools
     this.running = running
+    this.completing = completing
     this.logs = hubs.logs
     this.notifications = hubs.notifications
     this.listChanges = hubs.listChanges
@@ -59,7 +66,9 @@ export class Inbound {
     tools: Tools
   ): Effect.Effect<Inbound, never, Scope.Scope> {
     return Effect.gen(function*() {
-      const inbound = new Inbound(transport, handlers, cache, tools, yield* FiberMap.make<string>(), {
+      const running = yield* FiberMap.make<string>()
+      const completing = yield* FiberSet.make()
+      const inbound = new Inbound(transport, handlers, cache, tools, running, completing, {
         logs: yield* PubSub.sliding<LoggingMessage>(mostUnread),
         notifications: yield* PubSub.sliding<JsonRpc.Notification>(mostUnread),
         listChanges: yield* PubSub.sliding<ListChange>(mostUnread),
@@ -113,12 +122,12 @@ export class Inbound {
       }
       case "notifications/elicitation/complete": {
         const id = params?.elicitationId
-        return typeof id === "string" ? this.handlers.elicitationCompleted(id) : malformed(method)
+        return typeof id === "string" ? this.elicitationCompleted(id) : malformed(method)
       }
       case "notifications/cancelled": {
         const id = params?.requestId
         return typeof id === "string" || typeof id === "number"
-          ? FiberMap.remove(this.running, JSON.stringify(id))
+          ? this.cancelled(JSON.stringify(id))
           : malformed(method)
       }
       default:
@@ -137,7 +146,7 @@ export class Inbound {
 
   resourceUpdated(uri: string, afterGap = false): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.cache.invalidate("resources/read", uri)
+      this.cache.invalidateResource(uri)
       return PubSub.publish(this.resourceUpdates, { uri, afterGap })
     })
   }
@@ -156,13 +165,14 @@ export class Inbound {
         onFailure: (rejected) => JsonRpc.error(request.id, toErrorObject(rejected)),
         onSuccess: (result) => JsonRpc.success(request.id, result)
       }),
-      Effect.catchAllDefect((defect) =>
+      // A handler that interrupts itself has not answered either; an interruption from outside does not come here.
+      Effect.catchAllCause((cause) =>
         Effect.as(
-          Effect.logError("a request of the server could not be answered", defect).pipe(annotated),
-          JsonRpc.error(request.id, { code: -32603, message: "the client failed to answer" })
+          Effect.logError("a request of the server could not be answered", cause).pipe(annotated),
+          JsonRpc.error(request.id, failedToAnswer)
         )
       ),
-      Effect.flatMap((response) => StreamableHttpTransport.notify(this.transport, response)),
+      Effect.flatMap((response) => this.respond(response)),
       Effect.catchAll((error) =>
         Effect.logWarning("an answer to the server could not be sent", error).pipe(
           annotated,
@@ -173,9 +183,42 @@ export class Inbound {
     return Effect.asVoid(FiberMap.run(this.running, key, answered, { onlyIfMissing: true }))
   }
 
+  /** What cannot be sent is answered by an error, so that the server does not wait for ever. */
+  private respond(response: JsonRpc.Response): Effect.Effect<void, TransportError> {
+    return Effect.catchIf(
+      StreamableHttpTransport.notify(this.transport, response),
+      (error) => error._tag === "ProtocolError" && error.reason === "InvalidMessage" && "result" in response,
+      (error) =>
+        Effect.zipRight(
+          Effect.logError("what a request of the server was answered with cannot be sent", error).pipe(annotated),
+          StreamableHttpTransport.notify(this.transport, JsonRpc.error(response.id ?? null, failedToAnswer))
+        )
+    )
+  }
+
+  /** Who tells does not wait until the handler has ended. */
+  private cancelled(key: string): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Option.match(FiberMap.unsafeGet(this.running, key), {
+        onNone: () => Effect.void,
+        onSome: Fiber.interruptFork
+      })
+    )
+  }
+
+  private elicitationCompleted(id: string): Effect.Effect<void> {
+    const told = Effect.catchAllCause(
+      Effect.suspend(() => this.handlers.elicitationCompleted(id)),
+      (cause) => Effect.logError("Elicitation.onComplete failed", cause).pipe(annotated)
+    )
+    return Effect.asVoid(FiberSet.run(this.completing, told))
+  }
+
   /** The session is over: nobody waits for these answers any more. */
   readonly dropRequests: Effect.Effect<void> = Effect.suspend(() => FiberMap.clear(this.running))
 }
+
+const failedToAnswer: JsonRpc.ErrorObject = { code: -32603, message: "the client failed to answer" }
 
 const annotated = Effect.annotateLogs({ package: "@effect-mcp/client" })
 

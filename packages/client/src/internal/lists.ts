@@ -139,18 +139,14 @@ export class Lists {
       const step = ({ cursor, isRepeated, page }: Position): Effect.Effect<Step<A>, McpClientError> => {
         if (isRepeated) return Effect.fail(endless(method, "CursorCycle", page))
         if (page >= this.options.maxPages) return Effect.fail(endless(method, "TooManyPages", page))
-        return Effect.flatMap(
-          this.page(list, cursor, freshness),
-          (result) =>
-            Effect.map(this.read(list, result, refusal), ({ items, nextCursor }) => {
-              const chunk = Chunk.unsafeFromArray(items)
-              if (nextCursor === undefined) return [chunk, Option.none()]
-              // What came is emitted before the list is found to be endless.
-              const next = { cursor: nextCursor, page: page + 1, isRepeated: seen.has(nextCursor) }
-              seen.add(nextCursor)
-              return [chunk, Option.some(next)]
-            })
-        )
+        return Effect.map(this.page(list, cursor, freshness, refusal), ({ items, nextCursor }) => {
+          const chunk = Chunk.unsafeFromArray(items)
+          if (nextCursor === undefined) return [chunk, Option.none()]
+          // What came is emitted before the list is found to be endless.
+          const next = { cursor: nextCursor, page: page + 1, isRepeated: seen.has(nextCursor) }
+          seen.add(nextCursor)
+          return [chunk, Option.some(next)]
+        })
       }
       return Stream.paginateChunkEffect({ cursor: undefined, page: 0, isRepeated: false }, step)
     })
@@ -159,15 +155,23 @@ export class Lists {
   private page<A>(
     list: List<A>,
     cursor: string | undefined,
-    freshness: Freshness
-  ): Effect.Effect<Result, McpClientError> {
+    freshness: Freshness,
+    refusal: (item: A) => string | undefined
+  ): Effect.Effect<Page<A>, McpClientError> {
     const { capability, method } = list
-    const key = cursor ?? ""
+    // An empty cursor is one, too.
+    const key = cursor === undefined ? "" : `from ${cursor}`
     const kept = freshness === "Cached" ? this.cache.get(method, key, this.now()) : undefined
-    if (isResult(kept)) return Effect.succeed(kept)
+    if (isResult(kept)) return this.read(list, kept, refusal)
     const params = cursor === undefined ? undefined : { cursor }
+    const revision = this.cache.revision(method)
     return this.calls.run({ method, params, capability, repeat: "Safe" }).pipe(
-      Effect.tap((result) => Effect.sync(() => this.cache.put(method, key, result, this.now()))),
+      Effect.flatMap((result) =>
+        Effect.map(this.read(list, result, refusal), (page) => {
+          this.cache.put(method, key, result, this.now(), revision)
+          return page
+        })
+      ),
       // A cursor may have become invalid: then the pages kept are of no use together (2026-07-28, "Caching").
       Effect.tapError(() => cursor === undefined ? Effect.void : Effect.sync(() => this.cache.invalidate(method)))
     )
@@ -196,11 +200,15 @@ export class Lists {
       if (problem !== undefined) invalid.push({ list: member, name: nameOf(item), problem, item })
       else if (Either.isRight(decoded)) items.push(decoded.right)
     }
-    // An empty cursor is one that servers give who mean none.
-    const page: Page<A> = { items, nextCursor: nextCursor || undefined }
+    const page: Page<A> = { items, nextCursor: this.isEnd(nextCursor) ? undefined : nextCursor }
     return invalid.length === 0
       ? Effect.succeed(page)
       : Effect.as(Effect.forEach(invalid, (item) => this.report(item), { discard: true }), page)
+  }
+
+  /** Servers with sessions give an empty cursor and mean none; since 2026-07-28 it is as good as any ("Pagination"). */
+  private isEnd(cursor: string | null | undefined): cursor is null | undefined {
+    return cursor === undefined || cursor === null || (cursor === "" && this.connector.current.era === "Legacy")
   }
 
   private report(item: InvalidItem): Effect.Effect<void> {

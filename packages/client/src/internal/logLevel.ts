@@ -28,8 +28,10 @@ export class LogLevel {
       if (server.capabilities.logging === undefined) {
         return Effect.fail(new CapabilityMissing({ method, outcome: "NotExecuted", capability: "logging" }))
       }
-      this.exchanges.logLevel = level
-      return era === "Modern" ? Effect.void : this.tell(level)
+      const isKept = Effect.sync(() => {
+        this.exchanges.logLevel = level
+      })
+      return era === "Modern" ? isKept : Effect.zipRight(this.tell(level), isKept)
     })
   }
 

@@ -5,11 +5,12 @@
  * - A recognised modern error is never read as the sign of an older server.
  * - An outage decides nothing: it is the failure of connecting.
  */
-import type * as JsonRpc from "@effect-mcp/transport/JsonRpc"
+import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import type { TransportError } from "@effect-mcp/transport/TransportError"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { DiscoverResult, eraOf, latestLegacy, latestModern, ProtocolVersion } from "../Lifecycle.ts"
+import type { McpClientError } from "../McpClientError.ts"
 
 export const headerMismatch = -32020
 export const missingClientCapability = -32021
@@ -43,15 +44,15 @@ const failure: Decision = { _tag: "Fail" }
 
 const isDiscoverResult = Schema.is(DiscoverResult)
 
-/** `asked` are the modern versions that were asked in already: none is asked in twice. */
-export const decide = (probe: Probe, asked: ReadonlyArray<string>): Decision => {
+/** `isCorrected`: a server named its versions before and was asked again in one of them; that is done once. */
+export const decide = (probe: Probe, isCorrected = false): Decision => {
   switch (probe._tag) {
     case "Result":
       return decideByResult(probe.result)
     case "Error":
-      return decideByError(probe.error, probe.status, asked)
+      return decideByError(probe.error, probe.status, isCorrected)
     case "Transport":
-      return decideByTransport(probe.error)
+      return decideByTransport(probe.error, isCorrected)
   }
 }
 
@@ -71,36 +72,74 @@ const decideByResult = (result: unknown): Decision => {
 const decideByError = (
   error: JsonRpc.ErrorObject,
   status: number | undefined,
-  asked: ReadonlyArray<string>
+  isCorrected: boolean
 ): Decision => {
   if (error.code === headerMismatch || error.code === missingClientCapability) return failure
   if (error.code === unsupportedProtocolVersion) {
     const supported = supportedVersions(error)
-    const modern = modernVersions.find((version) => supported.includes(version) && !asked.includes(version))
-    if (modern !== undefined) return { _tag: "AskAgain", version: modern }
+    // Also in the version that was just refused: the server says that it speaks it (2026-07-28, "Protocol Version
+    // Negotiation").
+    const modern = modernVersions.find((version) => supported.includes(version))
+    if (modern !== undefined && !isCorrected) return { _tag: "AskAgain", version: modern }
     const legacy = legacyVersions.find((version) => supported.includes(version))
     return legacy === undefined ? { _tag: "NoCommonVersion", supported } : initialize(legacy)
   }
-  return status !== undefined && isOutage(status) ? failure : initialize()
+  return status === undefined || status < 300 || refuses(status) ? initialize() : failure
 }
 
-const decideByTransport = (error: TransportError): Decision => {
+const decideByTransport = (error: TransportError, isCorrected: boolean): Decision => {
   switch (error._tag) {
     case "HttpStatusError":
-      // 401 and 403 are about who asks, not about what is spoken; a redirect leads elsewhere.
-      return error.status >= 400 && error.status < 500 && error.status !== 401 && error.status !== 403 &&
-          !isOutage(error.status)
-        ? error.error === undefined ? initialize() : decideByError(error.error, error.status, [])
-        : failure
+      if (!refuses(error.status)) return failure
+      return error.error === undefined ? initialize() : decideByError(error.error, error.status, isCorrected)
+    case "ProtocolError": {
+      const stray = error.reason === "NoResponse" ? strayError(error.excerpt) : undefined
+      return stray === undefined ? failure : decideByError(stray, undefined, isCorrected)
+    }
     case "SessionTerminated":
-      return initialize()
+      return error.by === "Server" ? initialize() : failure
     default:
       return failure
   }
 }
 
+/** 401 and 403 are about who asks, not about what is spoken; a redirect leads elsewhere. */
+const refuses = (status: number): boolean =>
+  status >= 400 && status < 500 && status !== 401 && status !== 403 && !isOutage(status)
+
+/** Whether the failure of `initialize` may be that of a server which no longer speaks a version with sessions. */
+export const isRefusal = (error: McpClientError): boolean =>
+  error._tag === "JsonRpcError" || (error._tag === "HttpStatusError" && refuses(error.status))
+
+/** Errors that only modern servers send. */
+export const isModernError = ({ code }: JsonRpc.ErrorObject): boolean =>
+  code === headerMismatch || code === missingClientCapability || code === unsupportedProtocolVersion
+
+/**
+ * The error in a whole body that answers under another id than that of the request, as `McpServer` of `@effect/ai` does for
+ * a method that it does not know: an answer of the server, not an outage.
+ */
+const strayError = (body: string | undefined): JsonRpc.ErrorObject | undefined => {
+  const messages = JsonRpc.decode(body ?? "")
+  return Either.isRight(messages) ? messages.right.find(JsonRpc.isErrorResponse)?.error : undefined
+}
+
 const isOutage = (status: number): boolean =>
   status >= 500 || status === 408 || status === 425 || status === 429 || status === 407
+
+/** The versions that the answer to `server/discover` names, as a result or as an error. */
+export const namedVersions = (probe: Probe): ReadonlyArray<string> => {
+  switch (probe._tag) {
+    case "Result":
+      return isDiscoverResult(probe.result) ? probe.result.supportedVersions : []
+    case "Error":
+      return supportedVersions(probe.error)
+    case "Transport":
+      return probe.error._tag === "HttpStatusError" && probe.error.error !== undefined
+        ? supportedVersions(probe.error.error)
+        : []
+  }
+}
 
 /** What an `UnsupportedProtocolVersionError` names. */
 export const supportedVersions = (error: JsonRpc.ErrorObject): ReadonlyArray<string> => {

@@ -41,6 +41,7 @@ export class Operations {
       const method = "resources/read"
       const kept = this.cache.get(method, uri, this.now())
       if (isReadResourceResult(kept)) return Effect.succeed(kept)
+      const revision = this.cache.revision(method)
       let hadInput = false
       const call: Call = {
         method,
@@ -56,7 +57,7 @@ export class Operations {
       }
       return Effect.flatMap(this.run(call, options), (result) => {
         if (!isReadResourceResult(result)) return Effect.flatMap(decodeResource(call, result), Effect.succeed)
-        if (!hadInput) this.cache.put(method, uri, result, this.now())
+        if (!hadInput) this.cache.put(method, uri, result, this.now(), revision)
         return Effect.succeed(result)
       })
     })

@@ -37,8 +37,10 @@ export const resolve = (options: Options): ResolvedOptions => {
   }
 }
 
-const millis = (duration: Duration.DurationInput | undefined, otherwise: number): number =>
-  duration === undefined ? otherwise : Duration.toMillis(duration)
+const millis = (duration: Duration.DurationInput | "infinity" | undefined, otherwise: number): number => {
+  if (duration === undefined) return otherwise
+  return duration === "infinity" ? Infinity : Duration.toMillis(duration)
+}
 
 /** The limits of one call. */
 export const limitsOf = (call: CallOptions | undefined, defaults: Limits): Limits =>

@@ -4,7 +4,7 @@
 import * as Schema from "effect/Schema"
 import type { Page } from "../Lifecycle.ts"
 import { ofPage } from "./resultFields.ts"
-import { Json, keepUnknown, list } from "./wire.ts"
+import { Json, list, object } from "./wire.ts"
 
 const items = list(Json)
 
@@ -12,34 +12,34 @@ export interface ToolsPage extends Page {
   readonly tools: ReadonlyArray<unknown>
 }
 
-export const ToolsPage: Schema.Schema<ToolsPage> = Schema.Struct({ ...ofPage, tools: items }).annotations({
-  identifier: "ToolsPage",
-  ...keepUnknown
-})
+export const ToolsPage: Schema.Schema<ToolsPage> = object("ToolsPage", Schema.Struct({ ...ofPage, tools: items }))
 
 export interface ResourcesPage extends Page {
   readonly resources: ReadonlyArray<unknown>
 }
 
-export const ResourcesPage: Schema.Schema<ResourcesPage> = Schema.Struct({ ...ofPage, resources: items }).annotations({
-  identifier: "ResourcesPage",
-  ...keepUnknown
-})
+export const ResourcesPage: Schema.Schema<ResourcesPage> = object(
+  "ResourcesPage",
+  Schema.Struct({ ...ofPage, resources: items })
+)
 
 export interface ResourceTemplatesPage extends Page {
   readonly resourceTemplates: ReadonlyArray<unknown>
 }
 
-export const ResourceTemplatesPage: Schema.Schema<ResourceTemplatesPage> = Schema.Struct({
-  ...ofPage,
-  resourceTemplates: items
-}).annotations({ identifier: "ResourceTemplatesPage", ...keepUnknown })
+export const ResourceTemplatesPage: Schema.Schema<ResourceTemplatesPage> = object(
+  "ResourceTemplatesPage",
+  Schema.Struct({
+    ...ofPage,
+    resourceTemplates: items
+  })
+)
 
 export interface PromptsPage extends Page {
   readonly prompts: ReadonlyArray<unknown>
 }
 
-export const PromptsPage: Schema.Schema<PromptsPage> = Schema.Struct({ ...ofPage, prompts: items }).annotations({
-  identifier: "PromptsPage",
-  ...keepUnknown
-})
+export const PromptsPage: Schema.Schema<PromptsPage> = object(
+  "PromptsPage",
+  Schema.Struct({ ...ofPage, prompts: items })
+)

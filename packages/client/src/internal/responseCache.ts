@@ -3,6 +3,8 @@
  * one authorization: private answers may be kept in it as well as public ones.
  */
 
+import { isWithin } from "./resourceUri.ts"
+
 interface Entry {
   readonly value: unknown
   readonly freshUntil: number
@@ -10,6 +12,9 @@ interface Entry {
 
 export class ResponseCache {
   private readonly entries = new Map<string, Entry>()
+  /** How often all that is kept of a method, or of every method, became stale. */
+  private readonly changes = new Map<string, number>()
+  private clearings = 0
   private readonly maxEntries: number
   private readonly maxAge: number
 
@@ -28,10 +33,21 @@ export class ResponseCache {
     return undefined
   }
 
+  /** To be taken before asking: what became stale while the answer was on its way is not kept. */
+  revision(method: string): number {
+    return (this.changes.get(method) ?? 0) + this.clearings
+  }
+
   /** Keeps a result if it says for how long; nothing else is kept. */
-  put(method: string, key: string, result: { readonly [member: string]: unknown }, now: number): void {
+  put(
+    method: string,
+    key: string,
+    result: { readonly [member: string]: unknown },
+    now: number,
+    revision: number
+  ): void {
     const { ttlMs } = result
-    if (typeof ttlMs !== "number" || !(ttlMs > 0)) return
+    if (typeof ttlMs !== "number" || !(ttlMs > 0) || revision !== this.revision(method)) return
     const id = idOf(method, key)
     this.entries.delete(id)
     this.entries.set(id, { value: result, freshUntil: now + Math.min(ttlMs, this.maxAge) })
@@ -41,18 +57,22 @@ export class ResponseCache {
     }
   }
 
-  /** All answers of a method, or one of them, are stale from now on. */
-  invalidate(method: string, key?: string): void {
-    if (key !== undefined) {
-      this.entries.delete(idOf(method, key))
-      return
-    }
+  /** All answers of a method, or those to these keys, are stale from now on. */
+  invalidate(method: string, isMeant: (key: string) => boolean = () => true): void {
+    this.changes.set(method, (this.changes.get(method) ?? 0) + 1)
+    const prefix = idOf(method, "")
     for (const id of Array.from(this.entries.keys())) {
-      if (id.startsWith(`${method}\n`)) this.entries.delete(id)
+      if (id.startsWith(prefix) && isMeant(id.slice(prefix.length))) this.entries.delete(id)
     }
   }
 
+  /** A resource has changed, and so have those that it is a part of. */
+  invalidateResource(uri: string): void {
+    this.invalidate("resources/read", (whole) => isWithin(uri, whole))
+  }
+
   clear(): void {
+    this.clearings++
     this.entries.clear()
   }
 }

@@ -9,6 +9,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberHandle from "effect/FiberHandle"
 import * as PubSub from "effect/PubSub"
 import * as RcMap from "effect/RcMap"
@@ -16,12 +17,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerCapabilities } from "../Capability.ts"
 import type { ListChange, ResourceUpdate } from "../McpClient.ts"
-import { CapabilityMissing, type McpClientError } from "../McpClientError.ts"
+import { CapabilityMissing, type McpClientError, RequestTimeout } from "../McpClientError.ts"
 import type { SubscriptionFilter } from "../Subscription.ts"
 import type { Calls } from "./calls.ts"
 import type { Connection, Connector } from "./connector.ts"
 import type { Exchanges, Fork } from "./exchange.ts"
 import type { Inbound } from "./inbound.ts"
+import { isWithin } from "./resourceUri.ts"
 
 /** What is listened to: the lists, or the resource of a URI. */
 type Topic = "lists" | `resource ${string}`
@@ -57,7 +59,11 @@ export class Subscriptions {
   private readonly inbound: Inbound
   private readonly fork: Fork
   private readonly clock: Clock.Clock
+  /** Milliseconds until a stateless server is to have agreed. */
+  private readonly idleLimit: number
   private readonly active = new Set<Subscription>()
+  /** What the server was told to end, and has not answered yet. */
+  private readonly leaving = new Map<Topic, Fiber.RuntimeFiber<void>>()
 
   constructor(
     calls: Calls,
@@ -65,7 +71,8 @@ export class Subscriptions {
     exchanges: Exchanges,
     inbound: Inbound,
     fork: Fork,
-    clock: Clock.Clock
+    clock: Clock.Clock,
+    idleLimit: number
   ) {
     this.calls = calls
     this.connector = connector
@@ -73,6 +80,7 @@ export class Subscriptions {
     this.inbound = inbound
     this.fork = fork
     this.clock = clock
+    this.idleLimit = idleLimit
   }
 
   /** The streams of what happens to a resource, and of changes of the lists. */
@@ -106,10 +114,7 @@ export class Subscriptions {
   /** A new connection knows nothing of the subscriptions of the former one. */
   restore(): void {
     for (const subscription of this.active) {
-      this.fork(Effect.zipRight(
-        this.gap(subscription.topic),
-        FiberHandle.run(subscription.keeper, this.keep(subscription))
-      ))
+      this.fork(FiberHandle.run(subscription.keeper, this.keep(subscription)))
     }
   }
 
@@ -137,17 +142,22 @@ export class Subscriptions {
   }
 
   private leave(subscription: Subscription): Effect.Effect<void> {
-    return Effect.sync(() => {
+    const { failed, topic } = subscription
+    const uri = uriOf(topic)
+    return Effect.map(Deferred.isDone(failed), (hasFailed) => {
       this.active.delete(subscription)
-      const uri = uriOf(subscription.topic)
-      if (uri === undefined || !this.connector.isReady || this.connector.current.era === "Modern") return
-      // On the side: who leaves does not wait for the server.
-      this.fork(
+      if (uri === undefined || hasFailed || !this.connector.isReady || this.connector.current.era === "Modern") return
+      // On the side: who leaves does not wait for the server. Who comes next does, see `subscribeOnce`.
+      const fiber = this.fork(
         this.calls.run({ method: "resources/unsubscribe", target: uri, params: { uri }, repeat: "Never" }).pipe(
           Effect.timeout(unsubscribeTimeout),
           Effect.ignore
         )
       )
+      this.leaving.set(topic, fiber)
+      fiber.addObserver(() => {
+        if (this.leaving.get(topic) === fiber) this.leaving.delete(topic)
+      })
     })
   }
 
@@ -179,10 +189,19 @@ export class Subscriptions {
 
   private subscribeOnce({ agreed, topic }: Subscription): Effect.Effect<void, McpClientError> {
     const uri = uriOf(topic)
+    // Requests can overtake each other: an end that is still on its way must not end what begins now.
+    const leaving = this.leaving.get(topic)
     const sent = uri === undefined
       ? Effect.void
-      : this.calls.run({ method: "resources/subscribe", target: uri, params: { uri }, repeat: "Safe" })
-    return Effect.zipRight(sent, Effect.asVoid(Deferred.succeed(agreed, undefined)))
+      : Effect.zipRight(
+        leaving === undefined ? Effect.void : Fiber.await(leaving),
+        this.calls.run({ method: "resources/subscribe", target: uri, params: { uri }, repeat: "Safe" })
+      )
+    // The gap ends here: what happened before the server has agreed may not be told.
+    return Effect.zipRight(
+      sent,
+      Effect.flatMap(Deferred.succeed(agreed, undefined), (isFirst) => isFirst ? Effect.void : this.gap(topic))
+    )
   }
 
   // --- stateless servers --------------------------------------------------------------------------------------------
@@ -211,7 +230,11 @@ export class Subscriptions {
             ? acknowledged(notification.params?.notifications)
             : this.inbound.notification(notification)
       })
-      return Effect.flatMap(Effect.either(exchange), (end) =>
+      const unacknowledged = Effect.zipRight(
+        Effect.sleep(Duration.millis(this.idleLimit)),
+        Effect.suspend(() => openedAt === undefined ? Effect.fail(notAcknowledged(topic, this.idleLimit)) : Effect.never)
+      )
+      return Effect.flatMap(Effect.either(Effect.raceFirst(exchange, unacknowledged)), (end) =>
         Effect.flatMap(Deferred.isDone(agreed), (wasAgreed) => {
           const error = end._tag === "Left" ? end.left : undefined
           if (error !== undefined && (!wasAgreed || !isPassing(error))) return Effect.fail(error)
@@ -228,15 +251,13 @@ export class Subscriptions {
   }
 }
 
-/** An update may be about a part of what was subscribed to (2025-11-25, "Resources"). */
-const isWithin = (uri: string, subscribed: string): boolean =>
-  uri === subscribed || uri.startsWith(subscribed.endsWith("/") ? subscribed : `${subscribed}/`)
-
 /** What may get better by itself. */
 const isPassing = (error: McpClientError): boolean => {
   switch (error._tag) {
     case "ConnectionError":
       return error.phase !== "Closed"
+    case "RequestTimeout":
+      return true
     case "ProtocolError":
       return error.reason === "NoResponse"
     case "HttpStatusError":
@@ -264,6 +285,15 @@ const refused = (topic: Topic): CapabilityMissing =>
     target: uriOf(topic),
     outcome: "NotExecuted",
     capability: topic === "lists" ? "listChanged" : "resources.subscribe"
+  })
+
+const notAcknowledged = (topic: Topic, limit: number): RequestTimeout =>
+  new RequestTimeout({
+    method: "subscriptions/listen",
+    target: uriOf(topic),
+    outcome: "Unknown",
+    kind: "Idle",
+    limit: Duration.millis(limit)
   })
 
 const filterOf = (topic: Topic, capabilities: ServerCapabilities): SubscriptionFilter & JsonRpc.Params => {

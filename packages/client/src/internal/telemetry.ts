@@ -82,14 +82,33 @@ export class CallSpan {
   }
 
   end(exit: Exit.Exit<unknown, unknown>, errorType: string | undefined): void {
-    if (errorType !== undefined) this.span.attribute("error.type", errorType)
-    this.span.end(this.clock.unsafeCurrentTimeNanos(), exit)
+    if (errorType !== undefined) {
+      this.span.attribute("error.type", errorType)
+      if (isJsonRpcError(exit)) this.span.attribute("rpc.response.status_code", errorType)
+    }
+    this.span.end(this.clock.unsafeCurrentTimeNanos(), errorType === toolError ? toolFailed : exit)
   }
 }
 
-/** `error.type`: the code of a JSON-RPC error, the tag of any other, `interrupted`, or nothing for a success. */
-export const errorType = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
-  if (Exit.isSuccess(exit)) return undefined
+/** What the conventions call the failure that a tool itself reports (`isError`). */
+const toolError = "tool_error"
+
+const toolFailed = Exit.fail("the tool reported a failure")
+
+const isJsonRpcError = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+  return Option.isSome(failure) && isMcpClientError(failure.value) && failure.value._tag === "JsonRpcError"
+}
+
+const isToolFailure = (result: unknown): boolean =>
+  typeof result === "object" && result !== null && "isError" in result && result.isError === true
+
+/**
+ * `error.type`: the code of a JSON-RPC error, the tag of any other, `tool_error` for a tool that reports its failure,
+ * `interrupted`, or nothing for a success.
+ */
+export const errorType = (method: string, exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit)) return method === "tools/call" && isToolFailure(exit.value) ? toolError : undefined
   const failure = Cause.failureOption(exit.cause)
   if (Option.isNone(failure)) return Cause.isInterrupted(exit.cause) ? "interrupted" : "defect"
   const error = failure.value

@@ -84,7 +84,8 @@ export class ToolCalls {
         onLog: (message) => Effect.zipRight(options?.onLog?.(message) ?? Effect.void, offer({ _tag: "Log", message }))
       })
       yield* Effect.acquireRelease(
-        Effect.fork(Effect.interruptible(call.pipe(
+        // Not a child of the fiber that begins to read: another one may read on.
+        Effect.forkDaemon(Effect.interruptible(call.pipe(
           Effect.flatMap((result) => offer({ _tag: "Result", result })),
           Effect.onExit((exit) => events.done(exit))
         ))),
@@ -179,8 +180,10 @@ export class ToolCalls {
     const known = this.tools.get(name)
     if (known !== undefined) return validated(name, known, result)
     if (result.structuredContent === undefined) return Effect.succeed(result)
+    if (this.tools.isUnlisted(name)) return Effect.succeed(result)
     // The definition was never listed: it is looked up, so that structured content never goes unchecked.
     return this.lists.lookUp(name).pipe(
+      Effect.tap((tool) => Option.isNone(tool) ? Effect.sync(() => this.tools.addUnlisted(name)) : Effect.void),
       Effect.catchAll((error) =>
         Effect.as(
           Effect.logWarning(`the structured content of ${name} could not be validated: no definition`, error).pipe(

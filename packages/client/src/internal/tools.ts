@@ -30,6 +30,7 @@ export class KnownTool {
 export class Tools {
   private readonly known = new Map<string, KnownTool>()
   private readonly refused = new Map<string, string>()
+  private readonly unlisted = new Map<string, true>()
 
   get(name: string): KnownTool | undefined {
     return this.known.get(name)
@@ -52,13 +53,24 @@ export class Tools {
       return headers.left
     }
     this.refused.delete(tool.name)
+    this.unlisted.delete(tool.name)
     keep(this.known, tool.name, new KnownTool(tool, headers.right))
     return undefined
+  }
+
+  /** Whether a tool was looked for in the list and not found. */
+  isUnlisted(name: string): boolean {
+    return this.unlisted.has(name)
+  }
+
+  addUnlisted(name: string): void {
+    keep(this.unlisted, name, true)
   }
 
   clear(): void {
     this.known.clear()
     this.refused.clear()
+    this.unlisted.clear()
   }
 }
 

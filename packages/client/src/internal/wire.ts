@@ -9,9 +9,6 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
 
-/** Annotation of a struct that keeps unknown members, also in everything inside of it. */
-export const keepUnknown = { parseOptions: { onExcessProperty: "preserve" } } as const
-
 export const isObject = (u: unknown): u is { readonly [name: string]: unknown } =>
   typeof u === "object" && u !== null && !Array.isArray(u)
 
@@ -31,6 +28,30 @@ export const list = <A>(item: Schema.Schema<A>): Schema.Schema<ReadonlyArray<A>>
   })
 
 type Decode<A> = (u: unknown, options: AST.ParseOptions) => Either.Either<A, ParseResult.ParseIssue>
+
+/**
+ * A struct that keeps unknown members, also in everything inside of it.
+ *
+ * The struct alone would assign a member called `__proto__` instead of defining it. That would not only lose it: its own
+ * members would be inherited, and so be taken for members of the object that nobody has validated.
+ */
+export const object = <A extends object>(identifier: string, struct: Schema.Schema<A>): Schema.Schema<A> => {
+  const preserving = struct.annotations({ identifier, parseOptions: { onExcessProperty: "preserve" } })
+  const decodeStruct = ParseResult.decodeUnknownEither(preserving)
+  const decode = (u: unknown, options: AST.ParseOptions): Either.Either<A, ParseResult.ParseIssue> => {
+    if (!isObject(u) || !Object.hasOwn(u, "__proto__")) return decodeStruct(u, options)
+    const { ["__proto__"]: value, ...others } = u
+    return Either.map(
+      decodeStruct(others, options),
+      (decoded) =>
+        Object.defineProperty(decoded, "__proto__", { value, configurable: true, enumerable: true, writable: true })
+    )
+  }
+  return Schema.declare([], { decode: () => decode, encode: () => decode }, {
+    identifier,
+    arbitrary: () => (fc) => Arbitrary.makeLazy(preserving)(fc)
+  })
+}
 
 /**
  * An object with names that the sender chooses. `Schema.Record` would lose a member called `__proto__`, which a sender
@@ -83,26 +104,46 @@ const hasMembers = (u: unknown): u is { readonly [name: string]: unknown } => ty
  * A union whose member is chosen by looking at the value, so that an error names what is wrong in this member. A
  * `Schema.Union` reports what is wrong with regard to every member.
  */
-export const choice = <A>(options: {
+export const choiceBy = <A>(options: {
   readonly identifier: string
   readonly members: ReadonlyArray<Member<A>>
-  /** Undefined: `type` is wrong. */
+  /** Undefined: `key` is wrong. */
   readonly choose: (value: { readonly [name: string]: unknown }) => Member<A> | undefined
+  /** Default: `type`. */
+  readonly key?: string | undefined
 }): Schema.Schema<A> => {
+  const { choose, identifier, key = "type", members } = options
   const decode = (
     u: unknown,
     parseOptions: AST.ParseOptions,
     ast: AST.AST
   ): Either.Either<A, ParseResult.ParseIssue> => {
     if (!hasMembers(u)) return Either.left(new ParseResult.Type(ast, u))
-    const chosen = options.choose(u)
+    const chosen = choose(u)
     if (chosen !== undefined) return chosen.decode(u, parseOptions)
-    const message = u.type === undefined ? "is missing" : `is not the type of a ${options.identifier}`
-    const issue = new ParseResult.Type(Schema.String.ast, u.type, message)
-    return Either.left(new ParseResult.Composite(ast, u, new ParseResult.Pointer("type", u, issue)))
+    const message = u[key] === undefined ? "is missing" : `is not the ${key} of a ${identifier}`
+    const issue = new ParseResult.Type(Schema.String.ast, u[key], message)
+    return Either.left(new ParseResult.Composite(ast, u, new ParseResult.Pointer(key, u, issue)))
   }
   return Schema.declare([], { decode: () => decode, encode: () => decode }, {
-    identifier: options.identifier,
-    arbitrary: () => (fc) => fc.oneof(...options.members.map((member) => member.arbitrary(fc)))
+    identifier,
+    arbitrary: () => (fc) => fc.oneof(...members.map((member) => member.arbitrary(fc)))
+  })
+}
+
+/** A union whose member is chosen by the string in `key`; `other` is for the strings that no member has. */
+export const choice = <A>(options: {
+  readonly identifier: string
+  readonly key: string
+  readonly members: { readonly [value: string]: Member<A> }
+  readonly other?: Member<A> | undefined
+}): Schema.Schema<A> => {
+  const { identifier, key, members, other } = options
+  const byValue = new Map(Object.entries(members))
+  return choiceBy({
+    identifier,
+    key,
+    members: [...byValue.values(), ...(other === undefined ? [] : [other])],
+    choose: ({ [key]: value }) => typeof value === "string" ? byValue.get(value) ?? other : undefined
   })
 }
