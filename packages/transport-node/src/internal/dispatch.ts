@@ -212,14 +212,17 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   const running = new Set<Exchange>()
   let isOpen = true
 
+  let target = toTarget(new URL("http://localhost"))
+
   const begin = (request: HttpExchange.Request): Exchange => {
     const exchange = new Exchange(running)
     const { body, headers, method, url } = request
     request.exposeAbort?.(() => exchange.close())
+    if (target.href !== url.href) target = toTarget(url)
     try {
       dispatcher.dispatch({
-        origin: url.origin,
-        path: url.search === "" ? url.pathname : url.pathname + url.search,
+        origin: target.origin,
+        path: target.path,
         method,
         headers: requestHeaders(headers),
         body: body ?? null,
@@ -235,10 +238,14 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   return {
     service: HttpExchange.withTracing({
       open: (request) =>
-        Effect.suspend(() => {
+        // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
+        Effect.uninterruptibleMask((restore) => {
           if (!isOpen) return Effect.fail(new HttpExchange.ExchangeError({ sent: false, cause: ended }))
           const exchange = begin(request)
-          return Effect.onExit(exchange.opened, (exit) => exit._tag === "Success" ? Effect.void : closing(exchange))
+          return Effect.catchAllCause(restore(exchange.opened), (cause) => {
+            exchange.close()
+            return Effect.failCause(cause)
+          })
         })
     }),
     end: () => {
@@ -248,9 +255,10 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   }
 }
 
-const ended = new Error("the HTTP client was closed")
+/** The parts of a URL as undici wants them. They are put together at each look, so that the last ones are kept. */
+const toTarget = ({ href, origin, pathname, search }: URL) => ({ href, origin, path: pathname + search })
 
-const closing = (exchange: Exchange): Effect.Effect<void> => Effect.sync(() => exchange.close())
+const ended = new Error("the HTTP client was closed")
 
 /** Nothing here undoes compression, so none is asked for unless the user does. */
 const requestHeaders = (headers: Headers.Headers): Array<string> => {
