@@ -76,15 +76,15 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "an answer to another request is taken for the own one",
     file: "inbox.ts",
-    find: "return response.id === this.options.requestId ||",
+    find: "return response.id === this.owner.requestId ||",
     replace: "return response.id !== \"\" ||",
     tests: [faults]
   },
   {
     name: "the answer is dropped as a replay",
     file: "inbox.ts",
-    find: "if (this.answer !== undefined) return\n    const before",
-    replace: "if (this.answer !== undefined || isReplay) return\n    const before",
+    find: "if (this.answer !== undefined) return\n    let last",
+    replace: "if (this.answer !== undefined || isReplay) return\n    let last",
     tests: [faults, "transport/resumption.test.ts"]
   },
   {

@@ -269,7 +269,11 @@ export const isResponse = (u: unknown): u is Response => isSuccessResponse(u) ||
  * @since 0.1.0
  * @category guards
  */
-export const isMessage = (u: unknown): u is Message => isRequest(u) || isNotification(u) || isResponse(u)
+export const isMessage = (u: unknown): u is Message => {
+  // In one pass, as every message passes here: a method makes it a request or a notification, none a response.
+  if (!hasVersion(u)) return false
+  return u.method === undefined ? isResponse(u) : hasMethod(u) && (u.id === undefined || isRequestId(u.id))
+}
 
 /**
  * @example

@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { ResumptionStoreError } from "./internal/resumptionStoreError.ts"
 import * as JsonRpc from "./JsonRpc.ts"
 
 /**
@@ -40,22 +41,15 @@ export const Snapshot = Schema.Struct({
  */
 export type Snapshot = Schema.Schema.Type<typeof Snapshot>
 
-/**
- * A snapshot could not be read or written.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ResumptionStoreError extends Schema.TaggedError<ResumptionStoreError>(
-  "@effect-mcp/transport/ResumptionStoreError"
-)("ResumptionStoreError", { method: Schema.Literal("load", "save", "clear", "open"), cause: Schema.Defect }) {
+export {
   /**
+   * A snapshot could not be read or written.
+   *
    * @since 0.1.0
+   * @category errors
    */
-  override get message(): string {
-    return `the resumption store failed to ${this.method}`
-  }
-}
+  ResumptionStoreError
+} from "./internal/resumptionStoreError.ts"
 
 /**
  * A place for one snapshot. It has one owner at a time: one transport in one process.

@@ -28,6 +28,9 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   // What came before somebody read.
   private early: Array<Uint8Array> | undefined
   private earlyBytes = 0
+  // What came after a chunk in the same turn: many small chunks are cheaper to read as one.
+  private rest: Array<Uint8Array> | undefined
+  private isInTurn = false
   private encoding: string | undefined
   private isPaused = false
   private isOver = false
@@ -54,7 +57,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     const early = this.early
     if (early !== undefined) {
       this.early = undefined
-      for (const chunk of early) this.sink?.onChunk(chunk)
+      sink.onChunk(joined(early))
     }
     if (this.isOver) return this.finish()
     // A sink that had enough of what came early has paused by now.
@@ -77,6 +80,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   close(): void {
     this.sink = undefined
     this.early = undefined
+    this.rest = undefined
     this.settle(closed)
     if (this.isOver) return
     this.isOver = true
@@ -121,7 +125,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
       }
       this.encoding = undefined
     }
-    if (this.sink !== undefined) return this.sink.onChunk(chunk)
+    if (this.sink !== undefined) return this.deliver(this.sink, chunk)
     this.early ??= []
     this.early.push(chunk)
     const before = this.earlyBytes
@@ -130,6 +134,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.deliverRest()
     if (this.isOver) return
     this.isOver = true
     this.running.delete(this)
@@ -137,6 +142,8 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, cause: Error): void {
+    if (this.isOver) return
+    this.deliverRest()
     if (this.isOver) return
     // Before the request was begun to be written, nothing of it can have arrived.
     this.settle(Exit.fail(new HttpExchange.ExchangeError({ sent: this.controller !== undefined, cause })))
@@ -148,7 +155,32 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   private settle(head: Head): void {
     if (this.head !== undefined) return
     this.head = head
-    this.onHead?.(head)
+    const { onHead } = this
+    // A stream may be open for long: it need not keep what waited for its head.
+    this.onHead = undefined
+    onHead?.(head)
+  }
+
+  /** The first chunk of a turn goes out at once, what follows it together at the end of the turn. */
+  private deliver(sink: HttpExchange.Sink, chunk: Uint8Array): void {
+    if (this.isInTurn) {
+      this.rest ??= []
+      this.rest.push(chunk)
+      return
+    }
+    this.isInTurn = true
+    queueMicrotask(() => {
+      this.isInTurn = false
+      this.deliverRest()
+    })
+    sink.onChunk(chunk)
+  }
+
+  private deliverRest(): void {
+    const { rest } = this
+    if (rest === undefined) return
+    this.rest = undefined
+    this.sink?.onChunk(joined(rest))
   }
 
   /** The body breaks off here. */
@@ -169,6 +201,11 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     if (this.hasFailed) sink.onError(this.failure)
     else sink.onEnd()
   }
+}
+
+const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const [first] = chunks
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks)
 }
 
 const toHeaders = (
@@ -212,14 +249,17 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   const running = new Set<Exchange>()
   let isOpen = true
 
+  let target = toTarget(new URL("http://localhost"))
+
   const begin = (request: HttpExchange.Request): Exchange => {
     const exchange = new Exchange(running)
     const { body, headers, method, url } = request
     request.exposeAbort?.(() => exchange.close())
+    if (target.href !== url.href) target = toTarget(url)
     try {
       dispatcher.dispatch({
-        origin: url.origin,
-        path: url.search === "" ? url.pathname : url.pathname + url.search,
+        origin: target.origin,
+        path: target.path,
         method,
         headers: requestHeaders(headers),
         body: body ?? null,
@@ -235,10 +275,14 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   return {
     service: HttpExchange.withTracing({
       open: (request) =>
-        Effect.suspend(() => {
+        // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
+        Effect.uninterruptibleMask((restore) => {
           if (!isOpen) return Effect.fail(new HttpExchange.ExchangeError({ sent: false, cause: ended }))
           const exchange = begin(request)
-          return Effect.onExit(exchange.opened, (exit) => exit._tag === "Success" ? Effect.void : closing(exchange))
+          return Effect.catchAllCause(restore(exchange.opened), (cause) => {
+            exchange.close()
+            return Effect.failCause(cause)
+          })
         })
     }),
     end: () => {
@@ -248,9 +292,10 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   }
 }
 
-const ended = new Error("the HTTP client was closed")
+/** The parts of a URL as undici wants them. They are put together at each look, so that the last ones are kept. */
+const toTarget = ({ href, origin, pathname, search }: URL) => ({ href, origin, path: pathname + search })
 
-const closing = (exchange: Exchange): Effect.Effect<void> => Effect.sync(() => exchange.close())
+const ended = new Error("the HTTP client was closed")
 
 /** Nothing here undoes compression, so none is asked for unless the user does. */
 const requestHeaders = (headers: Headers.Headers): Array<string> => {

@@ -11,30 +11,31 @@ export type Body =
   | { readonly _tag: "TooLarge" }
   | { readonly _tag: "Broken"; readonly cause: unknown }
 
-/** Collects a body up to a limit in bytes; what is over it is never buffered. Calls `done` once. */
+export interface BodyHandler {
+  readonly onActivity: () => void
+  /** Called once. */
+  readonly onBody: (body: Body) => void
+}
+
+const noBytes = new Uint8Array(0)
+
+/** Collects a body up to a limit in bytes; what is over it is never buffered. */
 export class BodyCollector implements HttpExchange.Sink {
   private size = 0
   private kept = 0
   // The only chunk of a small body as it came; of others a copy, as a chunk is larger than the bytes it shows.
-  private bytes: Uint8Array = new Uint8Array(0)
+  private bytes: Uint8Array = noBytes
   private isBorrowed = true
   private settled = false
 
   private readonly response: HttpExchange.Response
   private readonly limit: number
-  private readonly done: (body: Body) => void
-  private readonly onActivity: () => void
+  private readonly handler: BodyHandler
 
-  constructor(
-    response: HttpExchange.Response,
-    limit: number,
-    done: (body: Body) => void,
-    onActivity: () => void = () => {}
-  ) {
+  constructor(response: HttpExchange.Response, limit: number, handler: BodyHandler) {
     this.response = response
     this.limit = limit
-    this.done = done
-    this.onActivity = onActivity
+    this.handler = handler
   }
 
   start(): void {
@@ -46,12 +47,12 @@ export class BodyCollector implements HttpExchange.Sink {
 
   /** What came so far. */
   get text(): string {
-    return decoder.decode(this.bytes.subarray(0, this.kept))
+    return decoder.decode(this.kept === this.bytes.length ? this.bytes : this.bytes.subarray(0, this.kept))
   }
 
   onChunk(chunk: Uint8Array): void {
     if (this.settled) return
-    this.onActivity()
+    this.handler.onActivity()
     this.size += chunk.length
     if (this.size > this.limit) this.tooLarge()
     else this.keep(chunk)
@@ -91,7 +92,7 @@ export class BodyCollector implements HttpExchange.Sink {
   private settle(body: Body): void {
     if (this.settled) return
     this.settled = true
-    this.done(body)
+    this.handler.onBody(body)
   }
 }
 
@@ -103,7 +104,7 @@ export const readText = (response: HttpExchange.Response, limit: number, millis:
   Effect.suspend(() => {
     let collector: BodyCollector | undefined
     const whole = Effect.async<void>((resume) => {
-      collector = new BodyCollector(response, limit, () => resume(Effect.void))
+      collector = new BodyCollector(response, limit, { onActivity: () => {}, onBody: () => resume(Effect.void) })
       collector.start()
     })
     return race(whole, sleep(millis)).pipe(

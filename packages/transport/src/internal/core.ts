@@ -25,6 +25,7 @@ import { RequestLimit } from "./requestLimit.ts"
 import { Secrets } from "./secrets.ts"
 import * as Session from "./session.ts"
 import { sleep } from "./sleep.ts"
+import type { SendSpan } from "./tracing.ts"
 
 const mostRedirects = 5
 
@@ -37,6 +38,14 @@ export interface Opening {
   readonly requestId?: JsonRpc.RequestId | undefined
   readonly lastEventId?: string | undefined
   readonly exposeAbort?: ((abort: () => void) => void) | undefined
+  /** The span that the exchange's own is to be a child of. */
+  readonly span?: SendSpan | undefined
+}
+
+/** What follows once the head of the response is there, or cannot be had. */
+export interface Handlers<A, E> {
+  readonly onFailure: (error: ExchangeError) => Effect.Effect<A, E>
+  readonly onSuccess: (response: HttpExchange.Response) => Effect.Effect<A, E>
 }
 
 export class Core {
@@ -92,22 +101,32 @@ export class Core {
 
   /** Opens an exchange. Redirects are followed within the origin, method and body kept: 307 and 308 only. */
   open(opening: Opening): Effect.Effect<HttpExchange.Response, ExchangeError> {
-    return Effect.suspend(() => {
-      if (this.closed && opening.method !== "DELETE") return Effect.fail(closedError)
-      const { lastEventId, message, method, requestId } = opening
-      this.hub.emit(() => TransportEvent.RequestSent({ method, message, requestId, lastEventId }))
-      return this.follow(opening, this.options.url, 0)
-    })
+    return Effect.suspend(() => this.openThen(opening, { onFailure: Effect.fail, onSuccess: Effect.succeed }))
   }
 
-  private follow(opening: Opening, url: URL, hops: number): Effect.Effect<HttpExchange.Response, ExchangeError> {
-    const { body, exposeAbort, headers, message, method, requestId } = opening
-    return Effect.flatMap(this.exchange.open({ method, url, headers, body, exposeAbort }), (response) => {
-      const { status } = response
-      this.hub.emit(() => TransportEvent.ResponseReceived({ method, status, message, requestId }))
-      const target = hops < mostRedirects ? redirectTarget(response, url) : undefined
-      if (target === undefined) return Effect.succeed(response)
-      return Effect.zipRight(this.lingering.discard(response), this.follow(opening, target, hops + 1))
+  /** The same, begun at once, with what follows: every message passes here, and each operator more would be felt. */
+  openThen<A, E>(opening: Opening, then: Handlers<A, E>): Effect.Effect<A, E> {
+    if (this.closed && opening.method !== "DELETE") return then.onFailure(closedError)
+    const { lastEventId, message, method, requestId } = opening
+    this.hub.emit(() => TransportEvent.RequestSent({ method, message, requestId, lastEventId }))
+    return this.follow(opening, this.options.url, 0, then)
+  }
+
+  private follow<A, E>(opening: Opening, url: URL, hops: number, then: Handlers<A, E>): Effect.Effect<A, E> {
+    const { body, exposeAbort, headers, message, method, requestId, span } = opening
+    const opened = this.exchange.open({ method, url, headers, body, exposeAbort })
+    return Effect.matchEffect(span === undefined ? opened : span.around(opened), {
+      onFailure: then.onFailure,
+      onSuccess: (response) => {
+        const { status } = response
+        this.hub.emit(() => TransportEvent.ResponseReceived({ method, status, message, requestId }))
+        const target = hops < mostRedirects ? redirectTarget(response, url) : undefined
+        if (target === undefined) return then.onSuccess(response)
+        return Effect.zipRight(
+          this.lingering.discard(response),
+          Effect.suspend(() => this.follow(opening, target, hops + 1, then))
+        )
+      }
     })
   }
 
@@ -270,8 +289,9 @@ const redactedId = (session: Session.Session): Option.Option<Redacted.Redacted<s
 const timedOut = Effect.fail(new ExchangeError({ sent: true, cause: new Error("no answer within terminateTimeout") }))
 
 const redirectTarget = (response: HttpExchange.Response, from: URL): URL | undefined => {
-  const location = response.headers.location
-  if ((response.status !== 307 && response.status !== 308) || location === undefined) return undefined
+  if (response.status !== 307 && response.status !== 308) return undefined
+  const { location } = response.headers
+  if (location === undefined) return undefined
   try {
     const target = new URL(location, from)
     target.hash = ""

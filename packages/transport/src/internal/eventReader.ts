@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import type * as HttpExchange from "../HttpExchange.ts"
 import * as JsonRpc from "../JsonRpc.ts"
 import * as TransportMetrics from "../TransportMetrics.ts"
-import { EventStreamParser, type ServerSentEvent } from "./eventStream.ts"
+import { EventStreamParser, type Handler, type ServerSentEvent } from "./eventStream.ts"
 import type { LogicalStream } from "./streamMachine.ts"
 
 export interface EventHandler {
@@ -32,7 +32,7 @@ const countOpen = (change: 1 | -1): void => {
   TransportMetrics.openStreams.unsafeUpdate(openStreams, [])
 }
 
-export class EventReader implements HttpExchange.Sink {
+export class EventReader implements HttpExchange.Sink, Handler {
   private isOpen = true
   private readonly parser: EventStreamParser
 
@@ -43,17 +43,7 @@ export class EventReader implements HttpExchange.Sink {
     this.stream = stream
     this.handler = handler
     countOpen(1)
-    this.parser = new EventStreamParser(maxMessageSize, {
-      onEvent: (event) => this.onEvent(event),
-      onRetry: (millis) => {
-        stream.retry = millis
-      },
-      onTooLarge: (id) => {
-        // The event can never be had: step over it, so that what follows can.
-        if (id !== undefined) stream.take(id)
-        handler.onTooLarge()
-      }
-    })
+    this.parser = new EventStreamParser(maxMessageSize, this)
   }
 
   /** The rest of the body is of no interest. */
@@ -77,7 +67,17 @@ export class EventReader implements HttpExchange.Sink {
     this.handler.onLost(cause ?? new Error("the body broke off"))
   }
 
-  private onEvent({ data, event, id }: ServerSentEvent): void {
+  onRetry(millis: number): void {
+    this.stream.retry = millis
+  }
+
+  onTooLarge(id: string | undefined): void {
+    // The event can never be had: step over it, so that what follows can.
+    if (id !== undefined) this.stream.take(id)
+    this.handler.onTooLarge()
+  }
+
+  onEvent({ data, event, id }: ServerSentEvent): void {
     const novelty = id === undefined ? "Repeated" : this.stream.take(id)
     const isReplay = novelty === "Replay"
     if (isReplay) TransportMetrics.duplicatesDropped.unsafeUpdate(1, [])
@@ -91,6 +91,7 @@ export class EventReader implements HttpExchange.Sink {
     if (Either.isRight(decoded)) this.handler.onMessages(decoded.right, newId, isReplay)
     else if (!isReplay) this.handler.onBadData(decoded.left, data, newId)
   }
+
   private end(): void {
     if (!this.isOpen) return
     this.isOpen = false

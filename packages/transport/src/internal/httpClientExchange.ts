@@ -18,13 +18,16 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as HttpExchange from "../HttpExchange.ts"
 import { ContentEncodingError, ExchangeError } from "./exchangeErrors.ts"
+import { newHeaders } from "./newHeaders.ts"
 import { neverSent } from "./outcome.ts"
-import { isTraced } from "./tracing.ts"
+import { type AnyFiber, isTraced } from "./tracing.ts"
 
 export interface Options {
   /** Whether the client undoes content encodings. Most do not, so they must not ask for any. */
@@ -48,39 +51,54 @@ export const make = (
       })
     )
 
-    const open = (request: HttpExchange.Request): Effect.Effect<HttpExchange.Response, ExchangeError> =>
-      Effect.withFiberRuntime((parent) => {
-        if (!isOpen) return Effect.fail(new ExchangeError({ sent: false, cause: closed.cause }))
-        const exchange = new Exchange()
-        const execute = client.execute(toClientRequest(request, options))
-        const traced = isTraced(parent)
-          // A server may echo a credential under any name, so spans show no header's value at all.
-          ? Effect.locally(execute, Headers.currentRedactedNames, [/^/])
-          // The fiber runs this one request, so what is set need not be undone.
-          : Effect.zipRight(FiberRef.set(FiberRef.currentTracerEnabled, false), execute)
-        const context = Context.merge(parent.currentContext, manualRedirects)
-        // An interruption between the fork and the wait would leave a connection behind.
-        return Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(Effect.forkDaemon(Effect.interruptible(exchange.run(traced, context))), (fiber) => {
-            running.add(exchange)
-            fiber.addObserver(() => running.delete(exchange))
-            exchange.fiber = fiber
-            request.exposeAbort?.(() => exchange.close())
-            return Effect.onInterrupt(restore(exchange.head), () => {
-              exchange.close()
-              return Fiber.await(fiber)
-            })
-          })
-        )
+    const start = (request: HttpExchange.Request, parent: AnyFiber, scope: Scope.CloseableScope): Exchange => {
+      const exchange = new Exchange(scope)
+      running.add(exchange)
+      // Forked by hand: `Effect.fork`, and then setting what is to be different, costs as much again as the client.
+      const runtime = Runtime.make({
+        context: Context.add(Context.merge(parent.currentContext, manualRedirects), Scope.Scope, scope),
+        fiberRefs: parent.getFiberRefs(),
+        runtimeFlags: Runtime.defaultRuntimeFlags
       })
+      const fiber = Runtime.runFork(runtime, exchange.run(client.execute(toClientRequest(request, options))), {
+        updateRefs: isTraced(parent) ? withoutHeaderValues : withoutTracer
+      })
+      fiber.addObserver(() => running.delete(exchange))
+      exchange.fiber = fiber
+      request.exposeAbort?.(() => exchange.close())
+      return exchange
+    }
+
+    const open = (request: HttpExchange.Request): Effect.Effect<HttpExchange.Response, ExchangeError> =>
+      // An interruption between the start and the wait would leave a connection behind.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Scope.make(), (scope) =>
+          Effect.withFiberRuntime((parent) => {
+            if (!isOpen) return Effect.fail(new ExchangeError({ sent: false, cause: closed.cause }))
+            const exchange = start(request, parent, scope)
+            return Effect.catchAllCause(restore(exchange.head), (cause) => {
+              exchange.close()
+              const failed = Effect.failCause(cause)
+              return Cause.isInterrupted(cause) ? Effect.zipRight(exchange.ended, failed) : failed
+            })
+          }))
+      )
 
     return { open }
   })
 
+type UpdateRefs = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs
+
+const withoutTracer: UpdateRefs = (refs, fiberId) =>
+  FiberRefs.updateAs(refs, { fiberId, fiberRef: FiberRef.currentTracerEnabled, value: false })
+
+/** A server may echo a credential under any name, so spans show no header's value at all. */
+const withoutHeaderValues: UpdateRefs = (refs, fiberId) =>
+  FiberRefs.updateAs(refs, { fiberId, fiberRef: Headers.currentRedactedNames, value: [/^/] })
+
 const toClientRequest = (request: HttpExchange.Request, options: Options): HttpClientRequest.HttpClientRequest => {
-  const headers = request.headers["accept-encoding"] === undefined && !options.inflates
-    ? Headers.set(request.headers, "accept-encoding", "identity")
-    : request.headers
+  const headers = newHeaders(request.headers)
+  if (!options.inflates) headers["accept-encoding"] ??= "identity"
   const bare = HttpClientRequest.make(request.method)(request.url.href, { headers })
   return request.body === undefined
     ? bare
@@ -104,10 +122,22 @@ class Exchange implements HttpExchange.Response {
   private onHead: ((exit: Exit.Exit<HttpExchange.Response, ExchangeError>) => void) | undefined
   private wake: (() => void) | undefined
 
+  /** Of the client: closing it aborts the request. */
+  private readonly scope: Scope.CloseableScope
+
+  constructor(scope: Scope.CloseableScope) {
+    this.scope = scope
+  }
+
   readonly head: Effect.Effect<HttpExchange.Response, ExchangeError> = Effect.async((resume) => {
     if (this.settledHead !== undefined) return resume(this.settledHead)
     this.onHead = resume
   })
+
+  /** Ends when nothing of the exchange runs any more. */
+  get ended(): Effect.Effect<void> {
+    return this.fiber === undefined ? Effect.void : Effect.asVoid(Fiber.await(this.fiber))
+  }
 
   read(sink: HttpExchange.Sink): void {
     this.sink = sink
@@ -140,25 +170,25 @@ class Exchange implements HttpExchange.Response {
   }
 
   run(
-    execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>,
-    context: Context.Context<never>
-  ): Effect.Effect<void> {
-    return Effect.flatMap(Scope.make(), (scope) =>
-      execute.pipe(
-        Effect.catchTag("ResponseError", recoverStatus),
-        Effect.mapInputContext((_: Context.Context<never>) => Context.add(context, Scope.Scope, scope)),
-        Effect.matchCauseEffect({
-          onFailure: (cause) => Effect.sync(() => this.settle(Exit.fail(toExchangeError(cause)))),
-          onSuccess: (response) => {
-            this.status = response.status
-            this.headers = response.headers
-            this.settle(Exit.succeed(this))
-            return Effect.scopedWith((bodyScope) => this.pump(response.stream, bodyScope))
-          }
-        }),
-        // Closing the client's scope aborts the request. One that is complete needs no abort, which is not cheap.
-        Effect.onExit((exit) => this.isComplete ? Effect.void : Scope.close(scope, exit))
-      ))
+    execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>
+  ): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.uninterruptibleMask(() => {
+      const exchanged = Effect.matchCauseEffect(Effect.catchAll(execute, recoverStatus), {
+        onFailure: (cause) => Effect.sync(() => this.settle(Exit.fail(toExchangeError(cause)))),
+        onSuccess: (response) => {
+          this.status = response.status
+          this.headers = response.headers
+          this.settle(Exit.succeed(this))
+          return this.pump(response.stream)
+        }
+      })
+      // Closing the scope aborts the request. One that is complete needs no abort, which is not cheap.
+      const close = (exit: Exit.Exit<void>) => this.isComplete ? Effect.void : Scope.close(this.scope, exit)
+      return Effect.matchCauseEffect(Effect.interruptible(exchanged), {
+        onFailure: (cause) => Effect.zipRight(close(Exit.failCause(cause)), Effect.failCause(cause)),
+        onSuccess: () => close(Exit.void)
+      })
+    })
   }
 
   private settle(exit: Exit.Exit<HttpExchange.Response, ExchangeError>): void {
@@ -168,11 +198,10 @@ class Exchange implements HttpExchange.Response {
   }
 
   private pump(
-    body: Stream.Stream<Uint8Array, HttpClientError.ResponseError>,
-    scope: Scope.Scope
+    body: Stream.Stream<Uint8Array, HttpClientError.ResponseError>
   ): Effect.Effect<void> {
     return this.ready.pipe(
-      Effect.zipRight(Channel.toPullIn(Stream.toChannel(body), scope)),
+      Effect.zipRight(Channel.toPullIn(Stream.toChannel(body), this.scope)),
       Effect.flatMap((pull) => {
         let ended = false
         return Effect.whileLoop({
@@ -234,9 +263,9 @@ class Exchange implements HttpExchange.Response {
 
 // Clients decorated with `filterStatusOk` fail with the response in hand.
 const recoverStatus = (
-  error: HttpClientError.ResponseError
-): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.ResponseError> =>
-  error.reason === "StatusCode" ? Effect.succeed(error.response) : Effect.fail(error)
+  error: HttpClientError.HttpClientError
+): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
+  error._tag === "ResponseError" && error.reason === "StatusCode" ? Effect.succeed(error.response) : Effect.fail(error)
 
 const toExchangeError = (cause: Cause.Cause<HttpClientError.HttpClientError>): ExchangeError => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))

@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as HttpExchange from "../HttpExchange.ts"
-import * as JsonRpc from "../JsonRpc.ts"
+import type * as JsonRpc from "../JsonRpc.ts"
 import type { ProtocolError } from "../TransportError.ts"
-import type { Body } from "./body.ts"
+import type { Body, BodyHandler } from "./body.ts"
 import type { EventHandler, EventReader } from "./eventReader.ts"
 import type { MessageErrors } from "./messageErrors.ts"
 import { race } from "./race.ts"
@@ -19,15 +19,21 @@ export interface Item {
   readonly token: string | undefined
 }
 
-export interface InboxOptions {
+/** The send whose inbox it is. */
+export interface InboxOwner {
   readonly requestId: JsonRpc.RequestId | undefined
   /** False: what comes before the answer is dropped as it comes. */
-  readonly collect: boolean
+  readonly collects: boolean
   /** Whether resumption tokens are to be announced. */
-  readonly announce: boolean
+  readonly announces: boolean
   /** An explicitly resumed stream answers under the id the request had then. */
   readonly claimsAnyAnswer: boolean
+  readonly errors: MessageErrors
+  /** The body ended after the answer. */
+  readonly onBodyOver: () => void
 }
+
+const nothing: ReadonlyArray<never> = []
 
 /**
  * How many bytes may come that nobody has waited for. Less than what a socket gives at once, so that its messages are taken
@@ -38,10 +44,12 @@ const mostUnread = 16 * 1024
 /** Silence on an open stream. */
 export const idleCause = (millis: number): Error => new Error(`nothing came for ${millis} ms (idleTimeout)`)
 
-export class Inbox implements EventHandler {
-  items: Array<Item> = []
+export class Inbox implements EventHandler, BodyHandler {
+  /** What came, in order: items where tokens are announced, else messages alone. */
+  private items: Array<Item> | undefined
+  private messages: Array<JsonRpc.Message> | undefined
   /** Things to log: the exchange's side runs outside of any fiber. */
-  notes: Array<Effect.Effect<void>> = []
+  private notes: Array<Effect.Effect<void>> | undefined
   answer: JsonRpc.Response | undefined
   /** The last thing that came and was no message: the reason, should the answer never come. */
   badData: ProtocolError | undefined
@@ -59,16 +67,13 @@ export class Inbox implements EventHandler {
   /** Bytes that came since somebody waited. */
   private unread = 0
   private wake: (() => void) | undefined
-  private onActivity: () => void = () => {}
+  /** Something came, while silence is watched for. */
+  private noteActivity: (() => void) | undefined
 
-  private readonly options: InboxOptions
-  private readonly errors: MessageErrors
-  private readonly onBodyOver: () => void
+  private readonly owner: InboxOwner
 
-  constructor(options: InboxOptions, errors: MessageErrors, onBodyOver: () => void) {
-    this.options = options
-    this.errors = errors
-    this.onBodyOver = onBodyOver
+  constructor(owner: InboxOwner) {
+    this.owner = owner
   }
 
   // --- the shell ----------------------------------------------------------------------------------------------------
@@ -79,15 +84,30 @@ export class Inbox implements EventHandler {
     this.isPaused = false
   }
 
+  /** Whether there is something to hand over. */
+  get hasItems(): boolean {
+    return this.messages !== undefined || this.items !== undefined
+  }
+
   /** Takes all messages at once. */
   takeMessages(): ReadonlyArray<JsonRpc.Message> {
-    const messages: Array<JsonRpc.Message> = []
-    for (const { message } of this.items) {
-      if (message !== undefined) messages.push(message)
-    }
-    this.items = []
+    const messages = this.messages ?? nothing
+    this.messages = undefined
     this.unread = 0
     return messages
+  }
+
+  /** Takes the next message alone, with its token. */
+  takeItem(): Item | undefined {
+    const item = this.items?.shift()
+    if (this.items?.length === 0) this.items = undefined
+    return item
+  }
+
+  takeNotes(): ReadonlyArray<Effect.Effect<void>> | undefined {
+    const { notes } = this
+    this.notes = undefined
+    return notes
   }
 
   takeLoss(): Loss | undefined {
@@ -100,15 +120,6 @@ export class Inbox implements EventHandler {
     this.isAborted = true
     this.response?.close()
     this.wake?.()
-  }
-
-  setBody(body: Body): void {
-    this.body = body
-    this.wake?.()
-  }
-
-  active(): void {
-    this.onActivity()
   }
 
   /** Waits until there is something new. Resumes the source when it was paused. */
@@ -134,7 +145,7 @@ export class Inbox implements EventHandler {
   untilNewsOrIdle(idleTimeout: number): Effect.Effect<void> {
     return Effect.clockWith((clock) => {
       let lastActivity = clock.unsafeCurrentTimeMillis()
-      this.onActivity = () => {
+      this.noteActivity = () => {
         lastActivity = clock.unsafeCurrentTimeMillis()
       }
       const watch: Effect.Effect<void> = Effect.suspend(() => {
@@ -149,11 +160,12 @@ export class Inbox implements EventHandler {
   }
 
   get hasNews(): boolean {
-    return this.items.length > 0 || this.answer !== undefined || this.isAborted || this.isTooLarge ||
-      this.loss !== undefined || this.body !== undefined || this.notes.length > 0
+    return this.hasItems || this.answer !== undefined || this.isAborted || this.isTooLarge ||
+      this.loss !== undefined || this.body !== undefined || this.notes !== undefined
   }
 
   note(log: Effect.Effect<void>): void {
+    this.notes ??= []
     this.notes.push(log)
   }
 
@@ -161,29 +173,34 @@ export class Inbox implements EventHandler {
 
   onMessages(messages: ReadonlyArray<JsonRpc.Message>, id: string | undefined, isReplay: boolean): void {
     if (this.answer !== undefined) return
-    const before = this.items.length
+    let last: JsonRpc.Message | undefined
     for (const message of messages) {
-      if (!JsonRpc.isResponse(message)) {
-        if (!isReplay && this.options.collect) this.items.push({ message, token: undefined })
+      if ("method" in message) {
+        if (isReplay || !this.owner.collects) continue
+        this.add(last)
+        last = message
       } else if (this.answer === undefined && this.isOwn(message)) {
         this.answer = this.claim(message)
       } else {
-        const id = this.errors.text(JSON.stringify(message.id) ?? "none").slice(0, 100)
+        const id = this.owner.errors.text(JSON.stringify(message.id) ?? "none").slice(0, 100)
         this.note(Effect.logWarning(`dropped a response to another request, id ${id}`))
       }
     }
     // In a batch the answer may stand anywhere; here it always comes last.
-    if (this.answer !== undefined) this.items.push({ message: this.answer, token: undefined })
-    if (id !== undefined) this.addToken(id, before)
+    if (this.answer !== undefined) {
+      this.add(last)
+      last = this.answer
+    }
+    this.add(last, id)
   }
 
   onCursor(id: string): void {
-    if (this.answer === undefined) this.addToken(id, this.items.length)
+    if (this.answer === undefined) this.add(undefined, id)
   }
 
   onBadData(failure: JsonRpc.DecodeFailure, data: string, id: string | undefined): void {
     if (this.answer !== undefined) return
-    this.badData = this.errors.protocol(failure, "an event holds no JSON-RPC message", data, "Unknown")
+    this.badData = this.owner.errors.protocol(failure, "an event holds no JSON-RPC message", data, "Unknown")
     this.note(Effect.logWarning(`skipped an event that holds no JSON-RPC message: ${this.badData.excerpt ?? ""}`))
     if (id !== undefined) this.onCursor(id)
   }
@@ -209,7 +226,7 @@ export class Inbox implements EventHandler {
   onLost(cause: unknown): void {
     if (this.answer !== undefined) {
       this.isBodyOver = true
-      this.onBodyOver()
+      this.owner.onBodyOver()
       return
     }
     if (this.isAborted || this.isTooLarge) return
@@ -217,20 +234,37 @@ export class Inbox implements EventHandler {
     this.wake?.()
   }
 
-  private addToken(token: string, itemsBefore: number): void {
-    if (!this.options.announce) return
-    const last = this.items.length > itemsBefore ? this.items.pop() : undefined
-    this.items.push({ message: last?.message, token })
+  // --- the exchange: BodyHandler ------------------------------------------------------------------------------------
+
+  onBody(body: Body): void {
+    this.body = body
+    this.wake?.()
+  }
+
+  onActivity(): void {
+    this.noteActivity?.()
+  }
+
+  /** The token of an event belongs to its last message. */
+  private add(message: JsonRpc.Message | undefined, token?: string): void {
+    if (this.owner.announces) {
+      if (message === undefined && token === undefined) return
+      this.items ??= []
+      this.items.push({ message, token })
+    } else if (message !== undefined) {
+      this.messages ??= []
+      this.messages.push(message)
+    }
   }
 
   // An error without an id can only be about the request whose stream this is.
   private isOwn(response: JsonRpc.Response): boolean {
-    return response.id === this.options.requestId || response.id === undefined || response.id === null ||
-      this.options.claimsAnyAnswer
+    return response.id === this.owner.requestId || response.id === undefined || response.id === null ||
+      this.owner.claimsAnyAnswer
   }
 
   private claim(response: JsonRpc.Response): JsonRpc.Response {
-    const { requestId } = this.options
+    const { requestId } = this.owner
     return requestId === undefined || response.id === requestId ? response : { ...response, id: requestId }
   }
 }

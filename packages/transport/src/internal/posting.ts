@@ -18,27 +18,25 @@ import { resume } from "./resuming.ts"
 import type { ScheduleStepper } from "./scheduleStepper.ts"
 import { sleep } from "./sleep.ts"
 import { isRefusal, meaningOf } from "./statusTable.ts"
-import { SendSpan } from "./tracing.ts"
+import { type AnyFiber, SendSpan } from "./tracing.ts"
 
-export const begin = (self: RequestState): Step<void> => {
-  return Effect.withFiberRuntime((fiber) => {
-    const { isInitialize, isStateless, message, resumptionToken } = self.outgoing
-    self.connection.span = SendSpan.start(fiber, message)
-    const problem = resumptionToken === undefined ? undefined : tokenProblem(self, resumptionToken)
-    if (problem !== undefined) {
-      return self.fail(self.errors.resumption(problem, self.machine, undefined, "NotExecuted"))
-    }
-    const { closed, session } = self.core
-    if (session.status === "Terminated" && (closed || !(isStateless || isInitialize))) {
-      return self.fail(self.errors.terminated(session, session.terminatedBy ?? "Client", "NotExecuted"))
-    }
-    if (closed) return self.fail(self.errors.connection("Closed", undefined, "NotExecuted"))
-    if (!isStateless && !isInitialize) self.session = session
-    self.core.running.add(self)
-    if (resumptionToken === undefined) return enter(self)
-    self.machine.signal("Resume")
-    return resume(self, false)
-  })
+export const begin = (self: RequestState, fiber: AnyFiber): Step<void> => {
+  const { isInitialize, isStateless, message, resumptionToken } = self.outgoing
+  self.connection.span = SendSpan.start(fiber, message)
+  const problem = resumptionToken === undefined ? undefined : tokenProblem(self, resumptionToken)
+  if (problem !== undefined) {
+    return self.fail(self.errors.resumption(problem, self.machine, undefined, "NotExecuted"))
+  }
+  const { closed, session } = self.core
+  if (session.status === "Terminated" && (closed || !(isStateless || isInitialize))) {
+    return self.fail(self.errors.terminated(session, session.terminatedBy ?? "Client", "NotExecuted"))
+  }
+  if (closed) return self.fail(self.errors.connection("Closed", undefined, "NotExecuted"))
+  if (!isStateless && !isInitialize) self.session = session
+  self.core.running.add(self)
+  if (resumptionToken === undefined) return enter(self)
+  self.machine.signal("Resume")
+  return resume(self, false)
 }
 
 /** The POST, of a request only once there is room for it. */
@@ -65,7 +63,7 @@ const post = (self: RequestState): Step<void> => {
   self.machine.signal("Post")
   const own = self.core.options.headers
   const headers = postHeaders(own, self.outgoing.headers, message, self.session)
-  return Effect.matchEffect(self.connection.open("POST", headers, body), {
+  return self.connection.open("POST", headers, body, {
     onFailure: (error) =>
       self.fail(
         self.inbox.isAborted
@@ -96,10 +94,14 @@ const onPosted = (self: RequestState, response: HttpExchange.Response, sessionId
   switch (meaning) {
     case "Json":
       return self.outgoing.isInitialize
-        ? Effect.zipRight(adoptSession(self, response), readJson(self, response))
+        ? Effect.zipRight(adoptSession(self, response), Effect.suspend(() => readJson(self, response)))
         : readJson(self, response)
     case "Events":
-      return Effect.zipRight(adoptSession(self, response), Effect.sync(() => self.readEvents(response)))
+      if (self.outgoing.isInitialize) {
+        return Effect.zipRight(adoptSession(self, response), Effect.sync(() => self.readEvents(response)))
+      }
+      self.readEvents(response)
+      return Effect.void
     case "Accepted":
       return Effect.zipRight(self.connection.discard(response), Effect.sync(() => accepted(self)))
     case "NoResponse":
@@ -185,17 +187,15 @@ const postAgain = (
 }
 
 const readJson = (self: RequestState, response: HttpExchange.Response): Step<void> => {
-  return Effect.suspend(() => {
-    const { inbox } = self
-    self.machine.signal("Body")
-    self.connection.readJson(response)
-    // Small answers are there with their head.
+  const { inbox } = self
+  self.machine.signal("Body")
+  self.connection.readJson(response)
+  // Small answers are there with their head.
+  if (inbox.body !== undefined) return onJson(self, inbox.body, response)
+  return Effect.flatMap(self.untilNews, () => {
     if (inbox.body !== undefined) return onJson(self, inbox.body, response)
-    return Effect.flatMap(self.untilNews, () => {
-      if (inbox.body !== undefined) return onJson(self, inbox.body, response)
-      if (inbox.isAborted) return self.fail(self.abortError())
-      return self.fail(self.errors.connection("Body", inbox.loss?.cause, "Unknown"))
-    })
+    if (inbox.isAborted) return self.fail(self.abortError())
+    return self.fail(self.errors.connection("Body", inbox.loss?.cause, "Unknown"))
   })
 }
 

@@ -4,11 +4,10 @@
 import type * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
 import type * as HttpExchange from "../HttpExchange.ts"
-import * as JsonRpc from "../JsonRpc.ts"
+import type * as JsonRpc from "../JsonRpc.ts"
 import { BodyCollector } from "./body.ts"
-import type { Core } from "./core.ts"
+import type { Core, Handlers } from "./core.ts"
 import { EventReader } from "./eventReader.ts"
-import type { ExchangeError } from "./exchangeErrors.ts"
 import type { Inbox } from "./inbox.ts"
 import { race } from "./race.ts"
 import { readRefusal, type Refusal } from "./refusal.ts"
@@ -28,37 +27,50 @@ export class RequestConnection {
   private readonly inbox: Inbox
   private readonly machine: LogicalStream
   private readonly message: JsonRpc.Message
+  private readonly requestId: JsonRpc.RequestId | undefined
 
-  constructor(core: Core, inbox: Inbox, machine: LogicalStream, message: JsonRpc.Message) {
+  constructor(
+    core: Core,
+    inbox: Inbox,
+    machine: LogicalStream,
+    message: JsonRpc.Message,
+    requestId: JsonRpc.RequestId | undefined
+  ) {
     this.core = core
     this.inbox = inbox
     this.machine = machine
     this.message = message
+    this.requestId = requestId
   }
 
-  open(
+  /** Begins an exchange in the place of the one before, if there was one. */
+  open<A, E>(
     method: "POST" | "GET",
     headers: Headers.Headers,
-    body?: string
-  ): Effect.Effect<HttpExchange.Response, ExchangeError> {
+    body: string | undefined,
+    then: Handlers<A, E>
+  ): Effect.Effect<A, E> {
     const { message } = this
     this.close()
-    const opened = this.core.open({
+    return this.core.openThen({
       method,
       headers,
       body,
-      message: method === "GET" ? undefined : JsonRpc.isResponse(message) ? "response" : message.method,
-      requestId: JsonRpc.isRequest(message) ? message.id : undefined,
+      message: method === "GET" ? undefined : "method" in message ? message.method : "response",
+      requestId: this.requestId,
       lastEventId: method === "GET" ? this.machine.lastEventId : undefined,
       exposeAbort: (abort) => {
         this.abortOpen = abort
         if (this.inbox.isAborted) abort()
+      },
+      span: this.span
+    }, {
+      onFailure: then.onFailure,
+      onSuccess: (response) => {
+        this.abortOpen = undefined
+        this.response = response
+        return then.onSuccess(response)
       }
-    })
-    return Effect.map(this.span === undefined ? opened : this.span.around(opened), (response) => {
-      this.abortOpen = undefined
-      this.response = response
-      return response
     })
   }
 
@@ -73,7 +85,7 @@ export class RequestConnection {
     const { inbox } = this
     inbox.attach(response)
     const limit = this.core.options.maxMessageSize
-    new BodyCollector(response, limit, (body) => inbox.setBody(body), () => inbox.active()).start()
+    new BodyCollector(response, limit, inbox).start()
   }
 
   readRefusal(response: HttpExchange.Response): Effect.Effect<Refusal> {

@@ -10,7 +10,7 @@ import type { HttpStatusError, Outcome, TransportError } from "../TransportError
 import * as TransportEvent from "../TransportEvent.ts"
 import type { Core } from "./core.ts"
 import { ContentEncodingError } from "./exchangeErrors.ts"
-import { Inbox } from "./inbox.ts"
+import { Inbox, type InboxOwner } from "./inbox.ts"
 import { MessageErrors } from "./messageErrors.ts"
 import { ReconnectDecider } from "./reconnecting.ts"
 import { RequestConnection } from "./requestConnection.ts"
@@ -37,29 +37,30 @@ export interface Outgoing {
 /** One step of a send. */
 export type Step<A> = Effect.Effect<A, TransportError>
 
-export class RequestState implements Running {
+export class RequestState implements Running, InboxOwner {
   session: Session | undefined
 
   readonly requestId: JsonRpc.RequestId | undefined
-  readonly name: TransportEvent.StreamName
   readonly machine: LogicalStream
-  readonly errors: MessageErrors
   readonly inbox: Inbox
   readonly connection: RequestConnection
   /** Whether its cursor goes into the resumption store. */
   readonly isKept: boolean
   readonly announces: boolean
+  readonly collects: boolean
+  readonly claimsAnyAnswer: boolean
   isSettled = false
   /** Between the head of the answer to `initialize` and its body. */
   isOpening = false
 
   /** Gives the place among the concurrent requests back. */
-  leave = (): void => {}
+  leave: (() => void) | undefined
 
   readonly core: Core
   readonly outgoing: Outgoing
 
   // Made when they are needed, which is hardly ever.
+  private ownErrors: MessageErrors | undefined
   private ownDecider: ReconnectDecider | undefined
   private ownOverload: ScheduleStepper<HttpStatusError> | undefined
 
@@ -69,23 +70,23 @@ export class RequestState implements Running {
     const { message, resumptionToken } = outgoing
     const isRequest = JsonRpc.isRequest(message)
     this.requestId = isRequest ? message.id : undefined
-    this.name = isRequest ? { _tag: "Request", id: message.id, method: message.method } : { _tag: "Server" }
     this.machine = new LogicalStream("Request", resumptionToken)
-    this.errors = new MessageErrors(core.secrets, this.requestId, outgoing.headers)
     const canResume = isRequest && !outgoing.isStateless
     this.isKept = canResume && !outgoing.isInitialize && core.ledger !== undefined
     this.announces = canResume && (outgoing.onResumptionToken !== undefined || core.ledger !== undefined)
-    this.inbox = new Inbox(
-      {
-        requestId: this.requestId,
-        collect: outgoing.collect,
-        announce: this.announces,
-        claimsAnyAnswer: resumptionToken !== undefined
-      },
-      this.errors,
-      () => this.connection.bodyOver()
-    )
-    this.connection = new RequestConnection(core, this.inbox, this.machine, message)
+    this.collects = outgoing.collect
+    this.claimsAnyAnswer = resumptionToken !== undefined
+    this.inbox = new Inbox(this)
+    this.connection = new RequestConnection(core, this.inbox, this.machine, message, this.requestId)
+  }
+
+  get name(): TransportEvent.StreamName {
+    const { message } = this.outgoing
+    return JsonRpc.isRequest(message) ? { _tag: "Request", id: message.id, method: message.method } : { _tag: "Server" }
+  }
+
+  get errors(): MessageErrors {
+    return this.ownErrors ??= new MessageErrors(this.core.secrets, this.requestId, this.outgoing.headers)
   }
 
   get decider(): ReconnectDecider {
@@ -111,14 +112,17 @@ export class RequestState implements Running {
 
   readEvents(response: HttpExchange.Response): void {
     const { attempts, lastEventId, wasOpen } = this.machine
-    const stream = this.name
     this.machine.signal("Body")
     this.core.hub.emit(() =>
       wasOpen || attempts > 0
-        ? TransportEvent.StreamResumed({ stream, lastEventId, attempt: attempts })
-        : TransportEvent.StreamOpened({ stream, lastEventId })
+        ? TransportEvent.StreamResumed({ stream: this.name, lastEventId, attempt: attempts })
+        : TransportEvent.StreamOpened({ stream: this.name, lastEventId })
     )
     this.connection.readEvents(response)
+  }
+
+  onBodyOver(): void {
+    this.connection.bodyOver()
   }
 
   /** A session that was opened without an answer to tell its version is open all the same. */
@@ -136,7 +140,7 @@ export class RequestState implements Running {
     this.isSettled = true
     this.machine.signal("Settle")
     this.core.running.delete(this)
-    this.leave()
+    this.leave?.()
     this.connection.span?.end(exit)
   }
 

@@ -13,6 +13,7 @@ import { begin } from "./posting.ts"
 import { isPlainValue } from "./requestHeaders.ts"
 import { type Outgoing, RequestState, type Step } from "./requestState.ts"
 import { reconnect } from "./resuming.ts"
+import type { AnyFiber } from "./tracing.ts"
 
 type Messages = ReadonlyArray<JsonRpc.Message> | undefined
 
@@ -26,12 +27,12 @@ export class RequestStream {
   }
 
   /** The next messages, in order; `undefined` after the last. */
-  readonly pull: Step<Messages> = Effect.suspend(() => this.step())
+  readonly pull: Step<Messages> = Effect.withFiberRuntime((fiber) => this.step(fiber))
 
   /** Whether nothing can follow what was pulled: saves the last pull. */
   get isDrained(): boolean {
     const { inbox, isKept, isSettled } = this.state
-    return isSettled && inbox.items.length === 0 && this.announce === undefined && !isKept
+    return isSettled && !inbox.hasItems && this.announce === undefined && !isKept
   }
 
   /** Ends it at once, whatever its state: its connection is closed, no reconnect follows. */
@@ -44,23 +45,23 @@ export class RequestStream {
     })
   }
 
-  private step(): Step<Messages> {
+  private step(fiber: AnyFiber): Step<Messages> {
     const { inbox } = this.state
-    if (inbox.notes.length > 0) {
-      const notes = inbox.notes
-      inbox.notes = []
-      return Effect.zipRight(Effect.all(notes, { discard: true }).pipe(annotated), this.pull)
-    }
+    const notes = inbox.takeNotes()
+    if (notes !== undefined) return Effect.zipRight(Effect.all(notes, { discard: true }).pipe(annotated), this.pull)
     if (this.announce !== undefined) return Effect.zipRight(this.announced(this.announce), this.pull)
     if (inbox.answer !== undefined && !this.state.isSettled) {
-      return Effect.zipRight(this.finish(inbox.answer), this.pull)
+      if (this.state.outgoing.isInitialize || this.state.connection.mayLinger) {
+        return Effect.zipRight(this.finish(inbox.answer), this.pull)
+      }
+      this.state.settle(Exit.void)
     }
-    if (inbox.items.length > 0) return this.deliver()
+    if (inbox.hasItems) return this.deliver()
     if (this.state.isSettled) {
       this.state.forget()
       return Effect.succeed(undefined)
     }
-    if (this.state.machine.state === "Idle") return Effect.zipRight(begin(this.state), this.pull)
+    if (this.state.machine.state === "Idle") return Effect.zipRight(begin(this.state, fiber), this.pull)
     if (inbox.isAborted) return this.state.fail(this.state.abortError())
     if (inbox.isTooLarge) {
       return this.state.fail(this.state.errors.tooLarge(this.state.core.options.maxMessageSize, "Unknown"))
@@ -76,7 +77,7 @@ export class RequestStream {
       const messages = this.state.inbox.takeMessages()
       return messages.length > 0 ? Effect.succeed(messages) : this.pull
     }
-    const item = this.state.inbox.items.shift()
+    const item = this.state.inbox.takeItem()
     this.announce = item?.token
     return item?.message === undefined ? this.pull : Effect.succeed([item.message])
   }

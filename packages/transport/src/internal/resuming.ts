@@ -77,7 +77,12 @@ export const resume = (self: RequestState, isReconnect: boolean): Step<void> => 
   const session = isOwn || self.core.session.status !== "Active" ? self.session : self.core.session
   const headers = getHeaders(self.core.options.headers, self.outgoing.headers, session, self.machine.lastEventId)
   const { idleTimeout } = self.core.options
-  const opened = Effect.mapError(self.connection.open("GET", headers), (error) => error.cause)
+  const opened = Effect.suspend(() =>
+    self.connection.open("GET", headers, undefined, {
+      onFailure: (error) => Effect.fail(error.cause),
+      onSuccess: Effect.succeed
+    })
+  )
   const bounded = idleTimeout === undefined || !isReconnect
     ? opened
     : race(opened, Effect.zipRight(sleep(idleTimeout), Effect.failSync(() => idleCause(idleTimeout))))

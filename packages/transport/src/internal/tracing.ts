@@ -14,7 +14,7 @@ import * as JsonRpc from "../JsonRpc.ts"
 
 const defaultTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
+export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 const hasTracer = (fiber: AnyFiber): boolean =>
   fiber.currentTracer !== defaultTracer && fiber.getFiberRef(FiberRef.currentTracerEnabled)

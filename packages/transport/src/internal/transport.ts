@@ -5,6 +5,7 @@ import * as Headers from "@effect/platform/Headers"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -135,7 +136,8 @@ const directRequest = (
   message: JsonRpc.Request,
   options: StreamableHttpTransport.RequestOptions
 ): Answer =>
-  Effect.suspend(() => {
+  // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
+  Effect.uninterruptibleMask((restore) => {
     const { onMessage } = options
     const outgoing = prepare(core, message, options, onMessage !== undefined)
     if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
@@ -149,16 +151,35 @@ const directRequest = (
         }
         const last = messages[messages.length - 1]
         const latest = JsonRpc.isResponse(last) ? last : answer
-        const others = latest === last ? messages.slice(0, -1) : messages
-        const then = latest !== undefined && stream.isDrained
-          ? Effect.succeed(latest)
-          : Effect.suspend(() => loop(latest))
-        return onMessage === undefined || others.length === 0
-          ? then
-          : Effect.zipRight(Effect.forEach(others, onMessage, { discard: true }), then)
+        const others = latest === last ? messages.length - 1 : messages.length
+        const isLast = latest !== undefined && stream.isDrained
+        if (onMessage === undefined || others === 0) return isLast ? Effect.succeed(latest) : loop(latest)
+        return Effect.flatMap(forEachOf(messages, others, onMessage), () =>
+          isLast ? Effect.succeed(latest) : loop(latest))
       })
-    return Effect.onExit(loop(undefined), (exit) => exit._tag === "Success" ? Effect.void : stream.close(exit))
+    return Effect.catchAllCause(
+      restore(loop(undefined)),
+      (cause) =>
+        Effect.zipRight(stream.close(Exit.failCause(cause)), Effect.failCause(cause))
+    )
   })
+
+/** Runs it for so many of the messages, one after the other. */
+const forEachOf = (
+  messages: ReadonlyArray<JsonRpc.Message>,
+  count: number,
+  onMessage: (message: JsonRpc.Message) => Effect.Effect<void>
+): Effect.Effect<void> => {
+  let next = 0
+  return Effect.whileLoop({
+    while: () => next < count,
+    body: () => {
+      const message = messages[next++]
+      return message === undefined ? Effect.void : onMessage(message)
+    },
+    step: () => {}
+  })
+}
 
 /** The same over any other service of the tag: a test double, or another transport. */
 const requestBySend = (
