@@ -302,7 +302,7 @@ describe("names", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(AiToolkit.make())
       assert(error._tag === "NameCollision")
-      assert.deepStrictEqual([error.name, error.tools], ["a_b", ["a.b", "a_b"]])
+      assert.deepStrictEqual([error.toolName, error.tools], ["a_b", ["a.b", "a_b"]])
       assert.include(error.message, `"a.b" from "a_b"`)
       assert.deepStrictEqual(namesOf(yield* AiToolkit.make({ filter: ({ name }) => name !== "a_b" })), ["a_b", "c"])
       assert.lengthOf(namesOf(yield* AiToolkit.make({ rename: ({ name }) => name })), 3)

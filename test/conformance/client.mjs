@@ -33,6 +33,11 @@ const callEveryTool = (client) =>
 const scenarios = {
   initialize: () => Effect.void,
 
+  // The servers of these two send what belongs to a call on the first stream that is there, also on the client's own one:
+  // before that is open, it would be lost.
+  "elicitation-sep1034-client-defaults": (client, streamOpened) => Effect.zipRight(streamOpened, callEveryTool(client)),
+  "sse-retry": (client, streamOpened) => Effect.zipRight(streamOpened, callEveryTool(client)),
+
   // The server offers nothing, so that a typed operation would rightly send nothing.
   "request-metadata": (client) => Effect.zipRight(client.ping, client.request("tools/list")),
 
@@ -87,8 +92,19 @@ const Answers = Layer.mergeAll(
   Roots.layerConst([{ uri: "file:///conformance" }])
 )
 
-const Live = McpClient.layer({ clientInfo: { name: "effect-mcp-conformance", version: "0.1.0" } }).pipe(
-  Layer.provide([Answers, StreamableHttpTransport.layer({ url })]),
+const program = Effect.gen(function*() {
+  const transport = yield* StreamableHttpTransport.StreamableHttpTransport
+  const streamOpened = yield* transport.events.pipe(
+    Stream.filter(({ _tag, stream }) => _tag === "StreamOpened" && stream._tag === "Server"),
+    Stream.runHead,
+    Effect.fork
+  )
+  yield* Effect.yieldNow()
+  const client = yield* McpClient.make({ clientInfo: { name: "effect-mcp-conformance", version: "0.1.0" } })
+  yield* (scenarios[scenario] ?? callEveryTool)(client, Fiber.join(streamOpened))
+})
+
+const Live = Layer.provideMerge(Answers, StreamableHttpTransport.layer({ url })).pipe(
   Layer.provide(FetchHttpClient.layer)
 )
 
@@ -96,8 +112,7 @@ if (url === undefined) {
   console.error("usage: node test/conformance/client.mjs URL")
   process.exitCode = 2
 } else {
-  const program = Effect.flatMap(McpClient.McpClient, scenarios[scenario] ?? callEveryTool)
-  await Effect.runPromise(Effect.provide(program, Live)).then(
+  await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(Live))).then(
     () => console.log("completed"),
     (error) => {
       console.error(error)

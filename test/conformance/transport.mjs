@@ -43,8 +43,11 @@ if (url === undefined) {
   const live = StreamableHttpTransport.layerExchange({ url, reconnect: Schedule.recurs(5) }).pipe(
     Layer.provide(HttpExchange.layerFetch())
   )
-  await Effect.runPromise(program.pipe(Effect.provide(live))).catch((error) => {
-    console.error(error)
-    process.exitCode = 1
-  })
+  await Effect.runPromise(program.pipe(Effect.provide(live))).then(
+    () => console.log("completed"),
+    (error) => {
+      console.error(error)
+      process.exitCode = 1
+    }
+  )
 }

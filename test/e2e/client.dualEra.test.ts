@@ -1,7 +1,8 @@
 /**
  * The client against version 2 of the official SDK, which serves 2026-07-28 and older clients at the same address.
  */
-import { Elicitation, type McpClient, RequestRejected, Roots, Sampling } from "@effect-mcp/client"
+import { Elicitation, type McpClient, ReplayPolicy, RequestRejected, Roots, Sampling } from "@effect-mcp/client"
+import { FaultProxy } from "@effect-mcp/testing"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,6 +16,7 @@ import {
   call,
   collect,
   connect,
+  failureOf,
   failureWith,
   listen,
   metaOf,
@@ -29,7 +31,9 @@ import * as Servers from "./servers.ts"
 const modern = "2026-07-28"
 
 /** Answers everything, and keeps what it was asked. */
-const answering = (options: { readonly form?: Elicitation.ElicitResult; readonly url?: Elicitation.ElicitResult } = {}) => {
+const answering = (
+  options: { readonly form?: Elicitation.ElicitResult; readonly url?: Elicitation.ElicitResult } = {}
+) => {
   const asked: Array<string> = []
   const note = (what: string) => Effect.sync(() => void asked.push(what))
   const services = Layer.mergeAll(
@@ -124,7 +128,9 @@ overBothStacks("which era", (stack) => {
       yield* client.ping
       const wire = yield* sent(server)
       assert.notInclude(wire.map(({ method }) => method), "server/discover")
-      assert.isFalse(wire.some(({ exchange }) => "mcp-session-id" in exchange.headers || "mcp-method" in exchange.headers))
+      assert.isFalse(
+        wire.some(({ exchange }) => "mcp-session-id" in exchange.headers || "mcp-method" in exchange.headers)
+      )
       assert.strictEqual(wire.filter(({ method }) => method === "resources/read").length, 2, "nothing is kept")
     }))
 
@@ -198,6 +204,20 @@ overBothStacks("calls", (stack) => {
       const extension = yield* failureWith(client.request("example.com/unknown", { a: 1 }), "JsonRpcError")
       assert.strictEqual(extension.code, -32601)
       yield* assertStateless(server)
+    }))
+
+  it.scopedLive("structured content that is not what the tool was listed with", () =>
+    Effect.gen(function*() {
+      const server = yield* modernServer()
+      const client = yield* connect(stack, server, { onInvalidItem: () => Effect.void })
+      yield* Stream.runDrain(client.tools)
+      yield* server.changeWeather
+      const error = yield* failureWith(client.callTool("weather", { city: "Rome" }), "DecodeError")
+      assert.strictEqual(error.reason, "StructuredContent")
+      assert.deepStrictEqual(error.path, ["celsius"])
+      assert.strictEqual(error.outcome, "Unknown")
+      yield* Stream.runDrain(client.tools)
+      assert.include(yield* call(client, "weather", { city: "Rome" }), "4 °C")
     }))
 
   it.scopedLive("progress and logs come in order and before the result, by the level of each request", () =>
@@ -320,9 +340,13 @@ overBothStacks("calls", (stack) => {
 
       const everything = { region: "Köln", shard: 12, isUrgent: false, text: "not in a header" }
       assert.deepStrictEqual(JSON.parse(yield* call(client, "region", everything)), everything)
-      assert.deepStrictEqual(JSON.parse(yield* call(client, "region", { region: " eu west " })), { region: " eu west " })
+      assert.deepStrictEqual(JSON.parse(yield* call(client, "region", { region: " eu west " })), {
+        region: " eu west "
+      })
       assert.deepStrictEqual(JSON.parse(yield* call(client, "region", { region: "" })), { region: "" })
-      assert.deepStrictEqual(JSON.parse(yield* call(client, "region", { region: "us-east 1" })), { region: "us-east 1" })
+      assert.deepStrictEqual(JSON.parse(yield* call(client, "region", { region: "us-east 1" })), {
+        region: "us-east 1"
+      })
       const headers = (yield* toolCalls(server)).map(({ exchange }) => ({
         region: exchange.headers["mcp-param-region"],
         shard: exchange.headers["mcp-param-shard"],
@@ -441,6 +465,19 @@ overBothStacks("input required", (stack) => {
       assert.deepStrictEqual(asked, ["What is your name?", "Who wants to know?", "Who wants to know?"])
     }))
 
+  it.scopedLive("on the same server, a client of 2025-11-25 cannot be asked: the call fails, and does not hang", () =>
+    Effect.gen(function*() {
+      const server = yield* modernServer()
+      const { asked, services } = answering()
+      const client = yield* connect(stack, server, { protocol: "2025-11-25", services })
+      const error = yield* failureWith(
+        client.callTool("confirm", { what: "delete" }, { failOnToolError: true, timeout: "5 seconds" }),
+        "ToolError"
+      )
+      assert.include(error.message, "capabilit")
+      assert.deepStrictEqual(asked, [])
+    }))
+
   it.scopedLive("what the client does not offer is refused by the server; what the user refuses fails the call", () =>
     Effect.gen(function*() {
       const server = yield* modernServer()
@@ -456,6 +493,78 @@ overBothStacks("input required", (stack) => {
       assert.strictEqual(error.reason, "Rejected")
       assert.strictEqual(error.key, "summary")
       assert.include(error.message, "not today")
+    }))
+})
+
+overBothStacks("faults", (stack) => {
+  /** A proxy that cuts the first request of a method, after so many events or bytes. */
+  const cutting = (server: Servers.TestServer, method: string, after: FaultProxy.Position) =>
+    Effect.suspend(() => {
+      let isCut = false
+      return FaultProxy.make({
+        target: server.url,
+        faults: ({ headers }) => {
+          if (isCut || headers["mcp-method"] !== method) return []
+          isCut = true
+          return [FaultProxy.cut({ after })]
+        }
+      })
+    })
+
+  it.scopedLive("a list whose answer is lost is asked for once more", () =>
+    Effect.gen(function*() {
+      const server = yield* modernServer()
+      const proxy = yield* cutting(server, "prompts/list", { bytes: 20 })
+      const client = yield* connect(stack, proxy)
+      assert.deepStrictEqual((yield* collect(client.prompts)).map(({ name }) => name), ["greet", "personal"])
+      assert.strictEqual((yield* sent(server)).filter(({ method }) => method === "prompts/list").length, 2)
+    }))
+
+  it.scopedLive("a tool call whose answer is lost is not, and nobody knows whether it was executed", () =>
+    Effect.gen(function*() {
+      const server = yield* modernServer()
+      const proxy = yield* cutting(server, "tools/call", { events: 2 })
+      const client = yield* connect(stack, proxy)
+      const steps: Array<number> = []
+      const error = yield* failureOf(client.callTool("work", { steps: 5, delayMs: 20 }, {
+        onProgress: ({ progress }) => Effect.sync(() => void steps.push(progress))
+      }))
+      assert.strictEqual("outcome" in error && error.outcome, "Unknown", String(error))
+      assert.deepStrictEqual(steps, [1, 2])
+      assert.strictEqual((yield* toolCalls(server)).length, 1)
+      assert.strictEqual(yield* call(client, "work", { steps: 1 }), "1 steps done")
+    }))
+
+  it.scopedLive("one that the server calls read-only is, if the application says so", () =>
+    Effect.gen(function*() {
+      const server = yield* modernServer()
+      const proxy = yield* cutting(server, "tools/call", { bytes: 20 })
+      const client = yield* connect(stack, proxy, {
+        replayPolicy: ReplayPolicy.readOnly,
+        onInvalidItem: () => Effect.void
+      })
+      yield* Stream.runDrain(client.tools)
+      assert.include(yield* call(client, "weather", { city: "Rome" }), "\"celsius\":4")
+      assert.strictEqual((yield* toolCalls(server)).length, 2)
+    }))
+
+  it.scopedLive("a listening stream that is lost is opened again, and what may have been missed is told", () =>
+    Effect.gen(function*() {
+      const server = yield* modernServer()
+      const proxy = yield* cutting(server, "subscriptions/listen", { events: 2 })
+      const client = yield* connect(stack, proxy)
+      const updates = yield* listen(client.subscribe("doc://guide"))
+      yield* Calls.untilSeen(server, "it is open", ({ body, status }) => body.includes("listen") && status === 200)
+      yield* server.resourceUpdated("doc://guide")
+      yield* updates.atLeast(1)
+      yield* updates.atLeast(2)
+      yield* server.resourceUpdated("doc://guide")
+      assert.deepStrictEqual(yield* updates.atLeast(3), [
+        { uri: "doc://guide", afterGap: false },
+        { uri: "doc://guide", afterGap: true },
+        { uri: "doc://guide", afterGap: false }
+      ])
+      assert.strictEqual((yield* sent(server)).filter(({ method }) => method === "subscriptions/listen").length, 2)
     }))
 })
 
@@ -520,7 +629,10 @@ overBothStacks("subscriptions", (stack) => {
     Effect.gen(function*() {
       const server = yield* Servers.dualEraServer()
       const client = yield* connect(stack, server)
-      assert.strictEqual((yield* failureWith(Stream.runDrain(client.prompts), "CapabilityMissing")).capability, "prompts")
+      assert.strictEqual(
+        (yield* failureWith(Stream.runDrain(client.prompts), "CapabilityMissing")).capability,
+        "prompts"
+      )
       const missing = yield* failureWith(Stream.runDrain(client.subscribe("doc://guide")), "CapabilityMissing")
       assert.strictEqual(missing.capability, "resources.subscribe")
       // The SDK declares listChanged for tools of its own accord.

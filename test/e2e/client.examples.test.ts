@@ -22,8 +22,10 @@ const sentLines = (server: Servers.TestServer) =>
   Effect.map(Calls.seen(server), (lines) => lines.filter((line) => !line.startsWith("GET")))
 
 const sessionIdOf = (server: Servers.TestServer) =>
-  Effect.map(server.wire, (wire) =>
-    wire.flatMap(({ headers }) => headers["mcp-session-id"] ?? []).at(-1) ?? assert.fail("no session"))
+  Effect.map(
+    server.wire,
+    (wire) => wire.flatMap(({ headers }) => headers["mcp-session-id"] ?? []).at(-1) ?? assert.fail("no session")
+  )
 
 /** The server forgets a session without the knowledge of its client. */
 const forget = (server: Servers.TestServer, sessionId: string) =>
@@ -37,8 +39,7 @@ const forget = (server: Servers.TestServer, sessionId: string) =>
     ({ status }) => assert.strictEqual(status, 200)
   )
 
-const statesOf = (client: McpClient.Service) =>
-  listen(Stream.map(client.stateChanges, (state) => state._tag))
+const statesOf = (client: McpClient.Service) => listen(Stream.map(client.stateChanges, (state) => state._tag))
 
 withServer(Servers.simpleServer)("simpleStreamableHttp", (it) => {
   overBothStacks("sessions and streams", (stack) => {
@@ -59,7 +60,9 @@ withServer(Servers.simpleServer)("simpleStreamableHttp", (it) => {
           })
           assert.strictEqual(yield* call(client, "greet", { name: "Effect" }), "Hello, Effect!")
           const files = yield* client.callTool("list-files")
-          const links = files.content.flatMap((block) => block.type === "resource_link" && "uri" in block ? block.uri : [])
+          const links = files.content.flatMap((block) =>
+            block.type === "resource_link" && "uri" in block ? block.uri : []
+          )
           assert.deepStrictEqual(links, [greeting, "file:///example/file1.txt", "file:///example/file2.txt"])
           assert.deepStrictEqual((yield* collect(client.resources)).map(({ uri }) => uri), links)
           const [content] = (yield* client.readResource("file:///example/file2.txt")).contents
@@ -72,10 +75,15 @@ withServer(Servers.simpleServer)("simpleStreamableHttp", (it) => {
         const lines = yield* sentLines(server)
         assert.deepStrictEqual(lines.slice(0, 3), ["POST server/discover", ...Calls.handshakeLines])
         assert.strictEqual(lines.at(-1), "DELETE")
-        assert.deepStrictEqual((yield* server.wire).filter(({ status }) => status !== 200).map(({ status }) => status), [
-          400,
-          202
-        ])
+        assert.deepStrictEqual(
+          (yield* server.wire).filter(({ method, status }) => method === "POST" && status !== 200).map(({ status }) =>
+            status
+          ),
+          [
+            400,
+            202
+          ]
+        )
       }))
 
     it.scoped("log messages come on the server's own stream, in order", () =>
@@ -194,10 +202,16 @@ withServer(Servers.jsonServer)("jsonResponseStreamableHttp", (it) => {
           assert.strictEqual(unknown.code, -32601)
           const missing = yield* failureWith(Stream.runDrain(client.prompts), "CapabilityMissing")
           assert.strictEqual(missing.capability, "prompts")
-          yield* Calls.untilSeen(server, "the GET was refused", ({ method, status }) => method === "GET" && status === 405)
+          yield* Calls.untilSeen(server, "the GET was refused", ({ method, status }) =>
+            method === "GET" && status === 405)
           assert.strictEqual((yield* client.state)._tag, "Ready")
           const events = yield* collect(client.callToolStream("greet", { name: "stream" }))
-          assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Result"])
+          assert.deepStrictEqual(
+            events.map(({ _tag }) =>
+              _tag
+            ),
+            ["Result"]
+          )
         }))
         const deletion = (yield* server.wire).at(-1)
         assert.strictEqual(deletion?.method, "DELETE")
@@ -210,7 +224,11 @@ withServer(Servers.jsonServer)("jsonResponseStreamableHttp", (it) => {
         const slow = yield* Effect.fork(client.callTool("multi-greet", { name: "Effect" }))
         const request = yield* untilSent(server, "tools/call")
         assert.isTrue(Exit.isInterrupted(yield* Effect.timeout(Fiber.interrupt(slow), "1 second")))
-        yield* Calls.untilSeen(server, "it was cut", ({ body, state }) => body.includes("multi-greet") && state === "cut")
+        yield* Calls.untilSeen(
+          server,
+          "it was cut",
+          ({ body, state }) => body.includes("multi-greet") && state === "cut"
+        )
         const notice = yield* untilSent(server, "notifications/cancelled")
         assert.strictEqual(notice.params?.requestId, request.id)
         assert.strictEqual(yield* call(client, "greet", { name: "after" }), "Hello, after!")
@@ -248,11 +266,14 @@ withServer(Servers.statelessServer)("simpleStatelessStreamableHttp", (it) => {
           assert.include(periodic, "every 10ms")
           yield* client.setLogLevel("info")
           yield* client.ping
-          yield* Calls.untilSeen(server, "the GET was refused", ({ method, status }) => method === "GET" && status === 405)
+          yield* Calls.untilSeen(server, "the GET was refused", ({ method, status }) =>
+            method === "GET" && status === 405)
           assert.strictEqual((yield* client.state)._tag, "Ready")
         }))
         const wire = yield* server.wire
-        assert.isFalse(wire.some(({ headers, method }) => "mcp-session-id" in headers || method === "DELETE"))
+        assert.isFalse(wire.some(({ headers, method }) =>
+          "mcp-session-id" in headers || method === "DELETE"
+        ))
         assert.deepStrictEqual(Calls.lines(wire).slice(0, 3), ["POST server/discover", ...Calls.handshakeLines])
       }))
   })
@@ -260,29 +281,36 @@ withServer(Servers.statelessServer)("simpleStatelessStreamableHttp", (it) => {
 
 withServer(Servers.pollingServer)("ssePollingExample", (it) => {
   overBothStacks("polling", (stack) => {
-    it.scoped("a call whose stream the server closes in its middle is resumed, and never sent again", () =>
-      Effect.gen(function*() {
-        const server = yield* sharedServer
-        const client = yield* connect(stack, server)
-        yield* Calls.untilListening(server)
-        const logs = yield* listen(client.logs)
-        const states = yield* statesOf(client)
-        const events = yield* collect(client.callToolStream("long-task"))
-        const result = events.at(-1)
-        assert.strictEqual(result?._tag === "Result" ? textOf(result.result) : "", "Long task completed successfully!")
-        assert.deepStrictEqual((yield* logs.atLeast(4)).map(({ data }) => String(data).slice(0, 14)), [
-          "Progress: 25% ",
-          "Progress: 50% ",
-          "Progress: 75% ",
-          "Progress: 100%"
-        ])
-        const wire = yield* server.wire
-        assert.strictEqual(wire.filter(({ body }) => body.includes("tools/call")).length, 1)
-        const resumed = wire.filter(({ headers }) => "last-event-id" in headers)
-        assert.deepStrictEqual(resumed.map(({ status }) => status), [200])
-        assert.notMatch(resumed[0]?.headers["last-event-id"] ?? "", /^_GET_stream/)
-        assert.deepStrictEqual(states.heard, ["Ready"], "the client has noticed nothing")
-      }), 15_000)
+    it.scoped(
+      "a call whose stream the server closes in its middle is resumed, and never sent again",
+      () =>
+        Effect.gen(function*() {
+          const server = yield* sharedServer
+          const client = yield* connect(stack, server)
+          yield* Calls.untilListening(server)
+          const logs = yield* listen(client.logs)
+          const states = yield* statesOf(client)
+          const events = yield* collect(client.callToolStream("long-task"))
+          const result = events.at(-1)
+          assert.strictEqual(
+            result?._tag === "Result" ? textOf(result.result) : "",
+            "Long task completed successfully!"
+          )
+          assert.deepStrictEqual((yield* logs.atLeast(4)).map(({ data }) => String(data).slice(0, 14)), [
+            "Progress: 25% ",
+            "Progress: 50% ",
+            "Progress: 75% ",
+            "Progress: 100%"
+          ])
+          const wire = yield* server.wire
+          assert.strictEqual(wire.filter(({ body }) => body.includes("tools/call")).length, 1)
+          const resumed = wire.filter(({ headers }) => "last-event-id" in headers)
+          assert.deepStrictEqual(resumed.map(({ status }) => status), [200])
+          assert.notMatch(resumed[0]?.headers["last-event-id"] ?? "", /^_GET_stream/)
+          assert.deepStrictEqual(states.heard, ["Ready"], "the client has noticed nothing")
+        }),
+      15_000
+    )
 
     it.scoped("interrupted while it waits to resume: the server is told", () =>
       Effect.gen(function*() {

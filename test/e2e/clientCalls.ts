@@ -122,10 +122,13 @@ export interface Sent extends Message {
 
 /** The messages that the client has sent. */
 export const sent = (server: Calls.Watched<Exchange>): Effect.Effect<ReadonlyArray<Sent>> =>
-  Effect.map(server.wire, (wire) =>
-    wire.filter(({ method }) => method === "POST").map((exchange) =>
-      Object.assign(Schema.decodeSync(Posted)(exchange.body), { exchange })
-    ))
+  Effect.map(
+    server.wire,
+    (wire) =>
+      wire.filter(({ method }) => method === "POST").map((exchange) =>
+        Object.assign(Schema.decodeSync(Posted)(exchange.body), { exchange })
+      )
+  )
 
 /** Waits until the client has sent a message with this method, and gives it. */
 export const untilSent = (server: Calls.Watched<Exchange>, method: string): Effect.Effect<Sent> =>

@@ -56,6 +56,8 @@ export interface ModernServer extends TestServer {
   readonly resourceUpdated: (uri: string) => Effect.Effect<void>
   /** The header of the tool `region` is another one from now on; nobody is told. */
   readonly renameHeader: Effect.Effect<void>
+  /** `weather` answers a text for `celsius` from now on, and says so in its definition; nobody is told. */
+  readonly changeWeather: Effect.Effect<void>
   /** How many calls of `work` ended because the client had closed the stream. */
   readonly cancelledCalls: Effect.Effect<number>
   /** The states that clients gave back, as they were read. */
@@ -106,6 +108,7 @@ export const modernServer = (options: ModernServerOptions = {}): Effect.Effect<M
     let guideReads = 0
     let hasAdded = false
     let regionHeader = "Region"
+    let celsiusIsText = false
     const states: Array<unknown> = []
     const codec = createRequestStateCodec({ key: "a key of more than thirty-two bytes" })
 
@@ -145,12 +148,16 @@ export const modernServer = (options: ModernServerOptions = {}): Effect.Effect<M
           title: "Weather",
           description: "The weather of a city",
           inputSchema: z.object({ city: z.string() }),
-          outputSchema: z.object({ celsius: z.number(), conditions: z.enum(["sunny", "cloudy"]) }),
+          outputSchema: z.object({
+            celsius: celsiusIsText ? z.string() : z.number(),
+            conditions: z.enum(["sunny", "cloudy"])
+          }),
           annotations: { readOnlyHint: true, openWorldHint: false },
           _meta: { "example.com/price": 0 }
         },
         ({ city }) => {
-          const structuredContent = { celsius: city.length, conditions: "sunny" }
+          const celsius = celsiusIsText ? `${city.length} °C` : city.length
+          const structuredContent = { celsius, conditions: "sunny" }
           return { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent }
         }
       )
@@ -196,9 +203,11 @@ export const modernServer = (options: ModernServerOptions = {}): Effect.Effect<M
             })
           }
           const content = acceptedContent(mcpReq.inputResponses, "confirmation")
-          return text(content === undefined
-            ? `${what}: ${actionOf(mcpReq.inputResponses, "confirmation")}`
-            : `${what}: ${JSON.stringify(content)}`)
+          return text(
+            content === undefined
+              ? `${what}: ${actionOf(mcpReq.inputResponses, "confirmation")}`
+              : `${what}: ${JSON.stringify(content)}`
+          )
         }
       )
       server.registerTool("visit", { inputSchema: z.object({ url: z.string() }) }, ({ url }, { mcpReq }) => {
@@ -290,8 +299,11 @@ export const modernServer = (options: ModernServerOptions = {}): Effect.Effect<M
           description: "Greets somebody",
           argsSchema: z.object({
             language: completable(z.string(), (value) => Object.keys(names).filter((name) => name.startsWith(value))),
-            name: completable(z.string(), (value, context) =>
-              (names[context?.arguments?.language ?? ""] ?? []).filter((name) => name.startsWith(value)))
+            name: completable(
+              z.string(),
+              (value, context) =>
+                (names[context?.arguments?.language ?? ""] ?? []).filter((name) => name.startsWith(value))
+            )
           })
         },
         ({ language, name }) => ({
@@ -344,6 +356,9 @@ export const modernServer = (options: ModernServerOptions = {}): Effect.Effect<M
       resourceUpdated: (uri) => Effect.sync(() => handler.notify.resourceUpdated(uri)),
       renameHeader: Effect.sync(() => {
         regionHeader = "Area"
+      }),
+      changeWeather: Effect.sync(() => {
+        celsiusIsText = true
       }),
       cancelledCalls: Effect.sync(() => cancelled),
       states: Effect.sync(() => states)

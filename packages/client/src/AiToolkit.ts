@@ -117,21 +117,21 @@ export type AiToolkit<Mode extends AiTool.FailureMode> = Toolkit.WithHandler<{
 }>
 
 /**
- * Several tools would have the same name. Give them others with `rename`.
+ * Several tools would have the same name for the model, `toolName`. Give them others with `rename`.
  *
  * @since 0.1.0
  * @category errors
  */
 export class NameCollision extends Schema.TaggedError<NameCollision>("@effect-mcp/client/AiToolkit/NameCollision")(
   "NameCollision",
-  { name: Schema.String, tools: Schema.Array(Schema.String) }
+  { toolName: Schema.String, tools: Schema.Array(Schema.String) }
 ) {
   /**
    * @since 0.1.0
    */
   override get message(): string {
     return `the model cannot tell ${this.tools.map((tool) => JSON.stringify(tool)).join(" from ")}: ` +
-      `both would be called ${JSON.stringify(this.name)}`
+      `both would be called ${JSON.stringify(this.toolName)}`
   }
 }
 
@@ -286,7 +286,9 @@ const offersOf = (
     if (!filter(tool)) continue
     const name = rename === undefined ? acceptable(`${prefix}${tool.name}`) : `${prefix}${rename(tool)}`
     const other = offers.get(name)
-    if (other !== undefined) return Effect.fail(new NameCollision({ name, tools: [other.tool.name, tool.name] }))
+    if (other !== undefined) {
+      return Effect.fail(new NameCollision({ toolName: name, tools: [other.tool.name, tool.name] }))
+    }
     offers.set(name, { name, tool })
   }
   return Effect.succeed(Array.from(offers.values()))

@@ -36,6 +36,11 @@ export interface Request {
    * on with the request.
    */
   readonly exposeAbort?: ((abort: () => void) => void) | undefined
+  /**
+   * True: nobody watches how the body comes, and so a short one may be collected and handed over as one chunk, where that
+   * costs less. Default false.
+   */
+  readonly mayCollect?: boolean | undefined
 }
 
 /**

@@ -235,6 +235,12 @@ export const connectionError = (
   outcome: TransportError.Outcome = phase === "Connect" ? "NotExecuted" : "Unknown"
 ): TransportError.ConnectionError => new TransportError.ConnectionError({ phase, outcome })
 
+export const noResponse = new TransportError.ProtocolError({
+  reason: "NoResponse",
+  description: "status 202 does not answer a request",
+  outcome: "Unknown"
+})
+
 /** The given fields of an error, exactly. */
 export const assertFields = (error: unknown, fields: { readonly [name: string]: unknown }): void => {
   const seen: Record<string, unknown> = {}

@@ -10,7 +10,6 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -157,10 +156,13 @@ export class Connector {
 
   /** Nothing comes after `Closed`, and what stays the same is no change. */
   private become(next: ClientState): Effect.Effect<void> {
-    return SubscriptionRef.updateSomeEffect(this.state, (state) => {
-      const isSame = state._tag === "Recovering" && next._tag === "Recovering" && state.cause === next.cause
-      return state._tag === "Closed" || isSame ? Option.none() : Option.some(Effect.succeed(next))
-    })
+    const isNoChange = (state: ClientState): boolean =>
+      state._tag === "Closed" ||
+      (state._tag === "Recovering" && next._tag === "Recovering" && state.cause === next.cause)
+    return Effect.flatMap(this.state.get, (state) =>
+      isNoChange(state)
+        ? Effect.void
+        : SubscriptionRef.update(this.state, (state) => isNoChange(state) ? state : next))
   }
 
   private readonly close: Effect.Effect<void> = Effect.suspend(() => {

@@ -182,6 +182,8 @@ export class Exchanges {
   }
 }
 
+const logLevelKey = "io.modelcontextprotocol/logLevel"
+
 const toRequest = (
   wire: Wire,
   outgoing: Outgoing,
@@ -195,7 +197,8 @@ const toRequest = (
   }
   const meta: { [name: string]: unknown } = { ...metaOf(params), ...outgoing.meta, ...wire.meta }
   if (onProgress !== undefined) meta.progressToken = id
-  if (wire.era === "Modern" && logLevel !== undefined) meta["io.modelcontextprotocol/logLevel"] = logLevel
+  // A call may ask for a level of its own.
+  if (wire.era === "Modern" && logLevel !== undefined) meta[logLevelKey] ??= logLevel
   span?.addTo(meta)
   return { jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } }
 }

@@ -114,7 +114,8 @@ export class Core {
 
   private follow<A, E>(opening: Opening, url: URL, hops: number, then: Handlers<A, E>): Effect.Effect<A, E> {
     const { body, exposeAbort, headers, message, method, requestId, span } = opening
-    const opened = this.exchange.open({ method, url, headers, body, exposeAbort })
+    const mayCollect = this.options.idleTimeout === undefined
+    const opened = this.exchange.open({ method, url, headers, body, exposeAbort, mayCollect })
     return Effect.matchEffect(span === undefined ? opened : span.around(opened), {
       onFailure: then.onFailure,
       onSuccess: (response) => {

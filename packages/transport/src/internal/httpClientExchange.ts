@@ -27,6 +27,7 @@ import type * as HttpExchange from "../HttpExchange.ts"
 import { ContentEncodingError, ExchangeError } from "./exchangeErrors.ts"
 import { newHeaders } from "./newHeaders.ts"
 import { neverSent } from "./outcome.ts"
+import { mediaType } from "./statusTable.ts"
 import { type AnyFiber, isTraced } from "./tracing.ts"
 
 export interface Options {
@@ -52,7 +53,7 @@ export const make = (
     )
 
     const start = (request: HttpExchange.Request, parent: AnyFiber, scope: Scope.CloseableScope): Exchange => {
-      const exchange = new Exchange(scope)
+      const exchange = new Exchange(scope, request.mayCollect === true)
       running.add(exchange)
       // Forked by hand: `Effect.fork`, and then setting what is to be different, costs as much again as the client.
       const runtime = Runtime.make({
@@ -124,9 +125,11 @@ class Exchange implements HttpExchange.Response {
 
   /** Of the client: closing it aborts the request. */
   private readonly scope: Scope.CloseableScope
+  private readonly mayCollect: boolean
 
-  constructor(scope: Scope.CloseableScope) {
+  constructor(scope: Scope.CloseableScope, mayCollect: boolean) {
     this.scope = scope
+    this.mayCollect = mayCollect
   }
 
   readonly head: Effect.Effect<HttpExchange.Response, ExchangeError> = Effect.async((resume) => {
@@ -179,7 +182,9 @@ class Exchange implements HttpExchange.Response {
           this.status = response.status
           this.headers = response.headers
           this.settle(Exit.succeed(this))
-          return this.pump(response.stream)
+          return this.mayCollect && isShort(response.status, this.headers)
+            ? this.collect(response)
+            : this.pump(response.stream)
         }
       })
       // Closing the scope aborts the request. One that is complete needs no abort, which is not cheap.
@@ -219,15 +224,30 @@ class Exchange implements HttpExchange.Response {
       }),
       Effect.matchCause({
         onSuccess: () => this.finish((sink) => sink.onEnd()),
-        onFailure: (cause) =>
-          this.finish((sink) => {
-            const error = Option.getOrUndefined(Cause.failureOption(cause))
-            // A response without a body object is a response whose body is empty.
-            if (error?.reason === "EmptyBody") sink.onEnd()
-            else sink.onError(error === undefined ? Cause.squash(cause) : error.cause ?? error.description)
-          })
+        onFailure: (cause) => this.broken(cause)
       })
     )
+  }
+
+  /** A short body at once: to run the client's Stream would cost more than all the rest. */
+  private collect(response: HttpClientResponse.HttpClientResponse): Effect.Effect<void> {
+    return Effect.matchCause(Effect.flatMap(this.ready, () => response.arrayBuffer), {
+      onSuccess: (body) => {
+        this.isComplete = true
+        this.push(new Uint8Array(body))
+        this.finish((sink) => sink.onEnd())
+      },
+      onFailure: (cause) => this.broken(cause)
+    })
+  }
+
+  private broken(cause: Cause.Cause<HttpClientError.ResponseError>): void {
+    this.finish((sink) => {
+      const error = Option.getOrUndefined(Cause.failureOption(cause))
+      // A response without a body object is a response whose body is empty.
+      if (error?.reason === "EmptyBody") sink.onEnd()
+      else sink.onError(error === undefined ? Cause.squash(cause) : error.cause ?? error.description)
+    })
   }
 
   private push(chunk: Uint8Array): void {
@@ -259,6 +279,19 @@ class Exchange implements HttpExchange.Response {
     this.sink = undefined
     if (sink !== undefined) tell(sink)
   }
+}
+
+/** In bytes. */
+const shortBody = 64 * 1024
+
+/**
+ * A whole answer whose size is known and small, and that is of no use unless it is whole: of anything else, what came before
+ * it broke may matter, and what it becomes when inflated is not known.
+ */
+const isShort = (status: number, headers: Headers.Headers): boolean => {
+  const { "content-encoding": encoding, "content-length": length, "content-type": type } = headers
+  return status >= 200 && status < 300 && encoding === undefined && length !== undefined && /^\d+$/.test(length) &&
+    Number(length) <= shortBody && mediaType(type) === "application/json"
 }
 
 // Clients decorated with `filterStatusOk` fail with the response in hand.

@@ -15,7 +15,7 @@ export const limits = {
   /** What one validation may do: visits of a subschema, those that say much when they fail count more than once. */
   visits: 1_000_000,
   /** And for how long, once that many visits were made (a short validation in a stalled process is not stopped). */
-  milliseconds: 2_000,
+  milliseconds: 5_000,
   visitsUntimed: 1_000,
   /** Items that `uniqueItems` compares, each with each: of any kind; all of them numbers, texts, booleans or null. */
   uniqueItems: 1_024,
