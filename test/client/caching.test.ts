@@ -1,8 +1,7 @@
 /**
  * Answers that the server says may be kept: for how long, how many, and what makes them stale.
  */
-import type { McpClient } from "@effect-mcp/client"
-import { Elicitation, type McpClientError } from "@effect-mcp/client"
+import { Elicitation, type McpClient, type McpClientError } from "@effect-mcp/client"
 import * as TestTransport from "@effect-mcp/testing/TestTransport"
 import type { JsonRpc } from "@effect-mcp/transport"
 import { assert, describe, it } from "@effect/vitest"
@@ -39,16 +38,36 @@ interface Cached {
 }
 
 const kinds: ReadonlyArray<Cached> = [
-  { method: "tools/list", answer: { tools: [tool("a")] }, ask: ({ tools }) => Stream.runCollect(tools), staleBy: changed("tools") },
-  { method: "prompts/list", answer: { prompts: [] }, ask: ({ prompts }) => Stream.runCollect(prompts), staleBy: changed("prompts") },
-  { method: "resources/list", answer: { resources: [] }, ask: ({ resources }) => Stream.runCollect(resources), staleBy: changed("resources") },
+  {
+    method: "tools/list",
+    answer: { tools: [tool("a")] },
+    ask: ({ tools }) => Stream.runCollect(tools),
+    staleBy: changed("tools")
+  },
+  {
+    method: "prompts/list",
+    answer: { prompts: [] },
+    ask: ({ prompts }) => Stream.runCollect(prompts),
+    staleBy: changed("prompts")
+  },
+  {
+    method: "resources/list",
+    answer: { resources: [] },
+    ask: ({ resources }) => Stream.runCollect(resources),
+    staleBy: changed("resources")
+  },
   {
     method: "resources/templates/list",
     answer: { resourceTemplates: [] },
     ask: ({ resourceTemplates }) => Stream.runCollect(resourceTemplates),
     staleBy: changed("resources")
   },
-  { method: "resources/read", answer: { contents: [] }, ask: (client) => client.readResource("file:///a"), staleBy: updated("file:///a") }
+  {
+    method: "resources/read",
+    answer: { contents: [] },
+    ask: (client) => client.readResource("file:///a"),
+    staleBy: updated("file:///a")
+  }
 ]
 
 /** Lets the server say something, on a stream of a call of its own. */
@@ -331,4 +350,3 @@ describe("demands for input", () => {
       assert.strictEqual(questions, 2)
     }))
 })
-

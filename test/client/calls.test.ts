@@ -77,14 +77,25 @@ const operations: ReadonlyArray<Operation> = [
     method: "completion/complete",
     capability: "completions",
     result: { completion: { values: [] } },
-    run: (client, options) =>
-      client.complete({ type: "ref/prompt", name: "a" }, { name: "b", value: "c" }, options)
+    run: (client, options) => client.complete({ type: "ref/prompt", name: "a" }, { name: "b", value: "c" }, options)
   }
 ]
 
 const lists: ReadonlyArray<Operation> = [
-  { name: "tools", method: "tools/list", capability: "tools", result: { tools: [] }, run: ({ tools }) => Stream.runDrain(tools) },
-  { name: "resources", method: "resources/list", capability: "resources", result: { resources: [] }, run: ({ resources }) => Stream.runDrain(resources) },
+  {
+    name: "tools",
+    method: "tools/list",
+    capability: "tools",
+    result: { tools: [] },
+    run: ({ tools }) => Stream.runDrain(tools)
+  },
+  {
+    name: "resources",
+    method: "resources/list",
+    capability: "resources",
+    result: { resources: [] },
+    run: ({ resources }) => Stream.runDrain(resources)
+  },
   {
     name: "resourceTemplates",
     method: "resources/templates/list",
@@ -92,7 +103,13 @@ const lists: ReadonlyArray<Operation> = [
     result: { resourceTemplates: [] },
     run: ({ resourceTemplates }) => Stream.runDrain(resourceTemplates)
   },
-  { name: "prompts", method: "prompts/list", capability: "prompts", result: { prompts: [] }, run: ({ prompts }) => Stream.runDrain(prompts) }
+  {
+    name: "prompts",
+    method: "prompts/list",
+    capability: "prompts",
+    result: { prompts: [] },
+    run: ({ prompts }) => Stream.runDrain(prompts)
+  }
 ]
 
 const typed = [...operations, ...lists]
@@ -108,18 +125,21 @@ const extension: Operation = {
 const all = [...typed, extension]
 
 describe.each(eras)("answers, %s", (era) => {
-  it.scoped.each(all)("$name: a JSON-RPC error with code, message and data", ({ method, run, target }) =>
-    Effect.gen(function*() {
-      const error = { code: -32002, message: "no", data: { deep: [1, { a: null }] } }
-      const { client } = yield* connected(era, { [method]: TestTransport.error(error) })
-      const failure = yield* failedWith("JsonRpcError", run(client))
-      assert.deepStrictEqual(failure.error, error)
-      assert.strictEqual(failure.code, -32002)
-      assert.strictEqual(failure.method, method)
-      assert.strictEqual(failure.target, target)
-      assert.strictEqual(failure.outcome, "Unknown")
-      assert.include(failure.message, "-32002")
-    }))
+  it.scoped.each(all)(
+    "$name: a JSON-RPC error with code, message and data",
+    ({ method, run, target }) =>
+      Effect.gen(function*() {
+        const error = { code: -32002, message: "no", data: { deep: [1, { a: null }] } }
+        const { client } = yield* connected(era, { [method]: TestTransport.error(error) })
+        const failure = yield* failedWith("JsonRpcError", run(client))
+        assert.deepStrictEqual(failure.error, error)
+        assert.strictEqual(failure.code, -32002)
+        assert.strictEqual(failure.method, method)
+        assert.strictEqual(failure.target, target)
+        assert.strictEqual(failure.outcome, "Unknown")
+        assert.include(failure.message, "-32002")
+      })
+  )
 
   const refusals: ReadonlyArray<readonly [number, "NotExecuted" | "Unknown"]> = [
     [-32700, "NotExecuted"],
@@ -142,27 +162,33 @@ describe.each(eras)("answers, %s", (era) => {
     }))
 
   const noObjects: ReadonlyArray<unknown> = [null, 1, "text", true, [], [{}]]
-  it.scoped.each(all)("$name: a result that is no object is Malformed", ({ method, run, target }) =>
-    Effect.gen(function*() {
-      for (const result of noObjects) {
-        const { client, sent } = yield* connected(era, { [method]: TestTransport.result(result) })
+  it.scoped.each(all)(
+    "$name: a result that is no object is Malformed",
+    ({ method, run, target }) =>
+      Effect.gen(function*() {
+        for (const result of noObjects) {
+          const { client, sent } = yield* connected(era, { [method]: TestTransport.result(result) })
+          const failure = yield* failedWith("DecodeError", run(client))
+          assert.strictEqual(failure.reason, "Malformed")
+          assert.strictEqual(failure.method, method)
+          assert.strictEqual(failure.target, target)
+          assert.strictEqual(failure.outcome, "Unknown")
+          assert.strictEqual(failure.excerpt, JSON.stringify(result))
+          assert.strictEqual((yield* sent(method)).length, 1, "it is not asked again")
+        }
+      })
+  )
+
+  it.scoped.each(typed)(
+    "$name: a result without what it must have is Malformed, with a path",
+    ({ method, run }) =>
+      Effect.gen(function*() {
+        const { client } = yield* connected(era, { [method]: TestTransport.result({ content: "text" }) })
         const failure = yield* failedWith("DecodeError", run(client))
         assert.strictEqual(failure.reason, "Malformed")
-        assert.strictEqual(failure.method, method)
-        assert.strictEqual(failure.target, target)
-        assert.strictEqual(failure.outcome, "Unknown")
-        assert.strictEqual(failure.excerpt, JSON.stringify(result))
-        assert.strictEqual((yield* sent(method)).length, 1, "it is not asked again")
-      }
-    }))
-
-  it.scoped.each(typed)("$name: a result without what it must have is Malformed, with a path", ({ method, run }) =>
-    Effect.gen(function*() {
-      const { client } = yield* connected(era, { [method]: TestTransport.result({ content: "text" }) })
-      const failure = yield* failedWith("DecodeError", run(client))
-      assert.strictEqual(failure.reason, "Malformed")
-      assert.isAbove(failure.path.length, 0)
-    }))
+        assert.isAbove(failure.path.length, 0)
+      })
+  )
 
   it.scoped.each(all)("$name: resultType", ({ method, result, run }) =>
     Effect.gen(function*() {
@@ -202,7 +228,9 @@ describe.each(eras)("answers, %s", (era) => {
 
   it.scoped("results are given as they came, unknown members and all", () =>
     Effect.gen(function*() {
-      const contents = JSON.parse(`{"contents":[{"uri":"a","text":"b","x":{"__proto__":1}}],"y":[null],"_meta":{"z":1}}`)
+      const contents = JSON.parse(
+        `{"contents":[{"uri":"a","text":"b","x":{"__proto__":1}}],"y":[null],"_meta":{"z":1}}`
+      )
       const prompt = { messages: [{ role: "user", content: { type: "text", text: "", x: 1 }, y: 2 }], z: 3 }
       const { client } = yield* connected(era, {
         "resources/read": TestTransport.result(contents),
@@ -245,18 +273,21 @@ const transportErrors: ReadonlyArray<TransportError.TransportError> = [
 ]
 
 describe.each(eras)("errors of the transport, %s", (era) => {
-  it.scoped.each(all)("$name: passed through unchanged, with no more attempts than are safe", ({ method, run }) =>
-    Effect.gen(function*() {
-      for (const error of transportErrors) {
-        const { client, sent } = yield* connected(era, { [method]: TestTransport.fail(error) })
-        const failure = yield* now(Effect.flip(Effect.asVoid(run(client))))
-        assert.strictEqual(failure, error)
-        // What harms nobody is asked once more when a stateless stream broke (2026-07-28, changelog 9).
-        const isBroken = error._tag === "ProtocolError" && error.reason === "NoResponse"
-        const isAskedAgain = era === "Modern" && isBroken && method !== "tools/call" && method !== "x/y"
-        assert.strictEqual((yield* sent(method)).length, isAskedAgain ? 2 : 1)
-      }
-    }))
+  it.scoped.each(all)(
+    "$name: passed through unchanged, with no more attempts than are safe",
+    ({ method, run }) =>
+      Effect.gen(function*() {
+        for (const error of transportErrors) {
+          const { client, sent } = yield* connected(era, { [method]: TestTransport.fail(error) })
+          const failure = yield* now(Effect.flip(Effect.asVoid(run(client))))
+          assert.strictEqual(failure, error)
+          // What harms nobody is asked once more when a stateless stream broke (2026-07-28, changelog 9).
+          const isBroken = error._tag === "ProtocolError" && error.reason === "NoResponse"
+          const isAskedAgain = era === "Modern" && isBroken && method !== "tools/call" && method !== "x/y"
+          assert.strictEqual((yield* sent(method)).length, isAskedAgain ? 2 : 1)
+        }
+      })
+  )
 
   it.scoped("an error in the middle of a stream, after progress", () =>
     Effect.gen(function*() {
@@ -285,18 +316,21 @@ describe.each(eras)("errors of the transport, %s", (era) => {
 })
 
 describe.each(eras)("capabilities, %s", (era) => {
-  it.scoped.each(typed)("$name: nothing is sent to a server that does not declare $capability", (operation) =>
-    Effect.gen(function*() {
-      const others = Object.fromEntries(Object.entries(everything).filter(([name]) => name !== operation.capability))
-      const { client, methods } = yield* connected(era, {}, { server: others })
-      const error = yield* failedWith("CapabilityMissing", operation.run(client))
-      assert.strictEqual(error.capability, operation.capability)
-      assert.strictEqual(error.method, operation.method)
-      assert.strictEqual(error.target, operation.target)
-      assert.strictEqual(error.outcome, "NotExecuted")
-      assert.include(error.message, operation.capability)
-      assert.deepStrictEqual(yield* methods, [])
-    }))
+  it.scoped.each(typed)(
+    "$name: nothing is sent to a server that does not declare $capability",
+    (operation) =>
+      Effect.gen(function*() {
+        const others = Object.fromEntries(Object.entries(everything).filter(([name]) => name !== operation.capability))
+        const { client, methods } = yield* connected(era, {}, { server: others })
+        const error = yield* failedWith("CapabilityMissing", operation.run(client))
+        assert.strictEqual(error.capability, operation.capability)
+        assert.strictEqual(error.method, operation.method)
+        assert.strictEqual(error.target, operation.target)
+        assert.strictEqual(error.outcome, "NotExecuted")
+        assert.include(error.message, operation.capability)
+        assert.deepStrictEqual(yield* methods, [])
+      })
+  )
 
   it.scoped("setLogLevel, subscribe and listChanges too", () =>
     Effect.gen(function*() {
@@ -428,7 +462,11 @@ describe.each(eras)("what is sent, %s", (era) => {
         { name: "a" },
         { name: "a", arguments: { b: "c" } },
         { ref: { type: "ref/prompt", name: "a" }, argument: { name: "b", value: "c" } },
-        { ref: { type: "ref/resource", uri: "a" }, argument: { name: "b", value: "" }, context: { arguments: { d: "e" } } }
+        {
+          ref: { type: "ref/resource", uri: "a" },
+          argument: { name: "b", value: "" },
+          context: { arguments: { d: "e" } }
+        }
       ])
     }))
 
@@ -471,7 +509,9 @@ describe.each(eras)("progress, %s", (era) => {
       }
       // The token of the other one, on the wrong stream; and what is no progress.
       yield* a.reply(progressOf(b.message, 99))
-      yield* a.reply(JsonRpc.notification("notifications/progress", { progressToken: String(a.message.id), progress: 98 }))
+      yield* a.reply(
+        JsonRpc.notification("notifications/progress", { progressToken: String(a.message.id), progress: 98 })
+      )
       yield* a.reply(JsonRpc.notification("notifications/progress", { progressToken: a.message.id, progress: "97" }))
       yield* a.reply(JsonRpc.notification("notifications/progress"))
       yield* a.reply(TestTransport.result(text("a")))
@@ -517,7 +557,9 @@ describe.each(eras)("progress, %s", (era) => {
       const { client, next } = yield* connected(era)
       const { seen } = yield* collecting(client.logs)
       const own: Array<unknown> = []
-      const calling = yield* start(client.callTool("a", {}, { onLog: ({ data }) => Effect.sync(() => void own.push(data)) }))
+      const calling = yield* start(
+        client.callTool("a", {}, { onLog: ({ data }) => Effect.sync(() => void own.push(data)) })
+      )
       const incoming = yield* next
       yield* incoming.reply(JsonRpc.notification("notifications/message", { level: "info", data: 1, logger: "l" }))
       yield* incoming.reply(JsonRpc.notification("notifications/message", { level: "loud", data: 2 }))
@@ -535,16 +577,19 @@ describe("extensions", () => {
     new TransportError.SessionTerminated({ sessionId: Redacted.make("s"), by: "Server", outcome: "NotExecuted" }),
     new TransportError.SessionTerminated({ sessionId: Redacted.make("s"), by: "Server", outcome: "Unknown" })
   ]
-  it.scoped.each(eras)("a request of an extension is never sent twice, even when it surely was not executed: %s", (era) =>
-    Effect.gen(function*() {
-      for (const error of notExecuted) {
-        const { client, sent } = yield* connected(era, { "x/y": TestTransport.fail(error) })
-        const failure = yield* now(Effect.flip(Effect.asVoid(client.request("x/y"))))
-        assert.strictEqual(failure, error)
-        yield* settle
-        assert.strictEqual((yield* sent("x/y")).length, 1)
-      }
-    }))
+  it.scoped.each(eras)(
+    "a request of an extension is never sent twice, even when it surely was not executed: %s",
+    (era) =>
+      Effect.gen(function*() {
+        for (const error of notExecuted) {
+          const { client, sent } = yield* connected(era, { "x/y": TestTransport.fail(error) })
+          const failure = yield* now(Effect.flip(Effect.asVoid(client.request("x/y"))))
+          assert.strictEqual(failure, error)
+          yield* settle
+          assert.strictEqual((yield* sent("x/y")).length, 1)
+        }
+      })
+  )
 
   it.scoped.each(eras)("nor is a notification: %s", (era) =>
     Effect.gen(function*() {

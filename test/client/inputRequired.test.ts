@@ -1,8 +1,7 @@
 /**
  * Demands for input (2026-07-28, "Multi Round-Trip Requests"): what is sent back, how often, and what cannot be answered.
  */
-import type { McpClient } from "@effect-mcp/client"
-import { Elicitation, type McpClientError, RequestRejected, Roots, Sampling } from "@effect-mcp/client"
+import { Elicitation, type McpClient, type McpClientError, RequestRejected, Roots, Sampling } from "@effect-mcp/client"
 import * as TestTransport from "@effect-mcp/testing/TestTransport"
 import type { JsonRpc } from "@effect-mcp/transport"
 import { assert, describe, it } from "@effect/vitest"
@@ -68,7 +67,8 @@ const sampling = {
   params: { messages: [{ role: "user", content: { type: "text", text: "?" } }], maxTokens: 5 }
 }
 
-const required = (members: { readonly [member: string]: unknown }) => result({ resultType: "input_required", ...members })
+const required = (members: { readonly [member: string]: unknown }) =>
+  result({ resultType: "input_required", ...members })
 
 const accepted = (name: string): Elicitation.ElicitResult => ({ action: "accept", content: { name } })
 
@@ -197,7 +197,9 @@ describe.each(askings)("$method", ({ answer, method, params, run }) => {
     Effect.gen(function*() {
       const requests = [form("x"), sampling, { method: "roots/list" }]
       for (const request of requests) {
-        const { client, sent } = yield* connected("Modern", { [method]: required({ inputRequests: { "the key": request } }) })
+        const { client, sent } = yield* connected("Modern", {
+          [method]: required({ inputRequests: { "the key": request } })
+        })
         const failure = yield* failedWith("InputRequiredError", run(client))
         assert.strictEqual(failure.reason, "NoHandler")
         assert.strictEqual(failure.key, "the key")
@@ -225,7 +227,9 @@ describe.each(askings)("$method", ({ answer, method, params, run }) => {
     ["requests that are none", { inputRequests: [] }],
     ["a request that is none", { inputRequests: { a: 7 } }],
     ["a request of an unknown method", { inputRequests: { a: { method: "x/y", params: {} } } }],
-    ["a request without what it needs", { inputRequests: { a: { method: "elicitation/create", params: { mode: "form" } } } }],
+    ["a request without what it needs", {
+      inputRequests: { a: { method: "elicitation/create", params: { mode: "form" } } }
+    }],
     ["a state that is no string", { requestState: { a: 1 } }],
     ["a state of null", { inputRequests: {}, requestState: null }]
   ]
@@ -239,7 +243,9 @@ describe.each(askings)("$method", ({ answer, method, params, run }) => {
 })
 
 describe("methods that must not ask", () => {
-  const notAllowed: ReadonlyArray<readonly [string, (client: McpClient.Service) => Effect.Effect<unknown, McpClientError.McpClientError>]> = [
+  const notAllowed: ReadonlyArray<
+    readonly [string, (client: McpClient.Service) => Effect.Effect<unknown, McpClientError.McpClientError>]
+  > = [
     ["tools/list", ({ tools }) => Stream.runDrain(tools)],
     ["prompts/list", ({ prompts }) => Stream.runDrain(prompts)],
     ["resources/list", ({ resources }) => Stream.runDrain(resources)],
@@ -248,7 +254,9 @@ describe("methods that must not ask", () => {
   ]
   it.scoped.each(notAllowed)("%s", ([method, run]) =>
     Effect.gen(function*() {
-      const subject = yield* connected("Modern", { [method]: required({ requestState: "s" }) }).pipe(Effect.provide(Answers))
+      const subject = yield* connected("Modern", { [method]: required({ requestState: "s" }) }).pipe(
+        Effect.provide(Answers)
+      )
       const failure = yield* failedWith("InputRequiredError", run(subject.client))
       assert.strictEqual(failure.reason, "NotAllowed")
       assert.strictEqual((yield* subject.sent(method)).length, 1)
@@ -269,15 +277,15 @@ describe("answers", () => {
       const { client, next } = yield* modern()
       const calling = yield* start(client.callTool("a"))
       const inputRequests: unknown = JSON.parse(
-        `{"":${JSON.stringify(form("1"))},"__proto__":${JSON.stringify(form("2"))},"roots/list":{"method":"roots/list","params":{}},"s":${
-          JSON.stringify(sampling)
-        }}`
+        `{"":${JSON.stringify(form("1"))},"__proto__":${
+          JSON.stringify(form("2"))
+        },"roots/list":{"method":"roots/list","params":{}},"s":${JSON.stringify(sampling)}}`
       )
       yield* (yield* next).reply(required({ inputRequests }))
       const second = yield* next
       const responses: unknown = second.message.params?.inputResponses
       assert(typeof responses === "object" && responses !== null)
-      assert.deepStrictEqual<unknown>(Object.entries(responses).sort(), [
+      assert.deepStrictEqual<unknown>(Object.entries(responses).toSorted(), [
         ["", accepted("1")],
         ["__proto__", accepted("2")],
         ["roots/list", { roots: [{ uri: "file:///root" }] }],
@@ -305,7 +313,9 @@ describe("answers", () => {
 
   it.scoped("content that does not match what was asked for is not sent", () =>
     Effect.gen(function*() {
-      const { client, sent } = yield* connected("Modern", { "tools/call": required({ inputRequests: { a: form("1") } }) })
+      const { client, sent } = yield* connected("Modern", {
+        "tools/call": required({ inputRequests: { a: form("1") } })
+      })
         .pipe(Effect.provide(Elicitation.layer({
           form: () => Effect.succeed({ action: "accept", content: { name: 7 } })
         })))
@@ -319,7 +329,10 @@ describe("answers", () => {
         "tools/call": ({ params }) => {
           const name = String(params?.name)
           return params?.requestState === undefined
-            ? Effect.as(Effect.yieldNow(), required({ inputRequests: { [`key ${name}`]: form(name) }, requestState: `state ${name}` }))
+            ? Effect.as(
+              Effect.yieldNow(),
+              required({ inputRequests: { [`key ${name}`]: form(name) }, requestState: `state ${name}` })
+            )
             : result(text(JSON.stringify([params.requestState, params.inputResponses])))
         }
       }).pipe(Effect.provide(Answers))
@@ -398,7 +411,10 @@ describe("time", () => {
     Effect.gen(function*() {
       const { client } = yield* connected("Modern", {
         "tools/call": (request) => {
-          const progress = { progressToken: metaOf(request).progressToken, progress: request.params?.requestState === undefined ? 1 : 2 }
+          const progress = {
+            progressToken: metaOf(request).progressToken,
+            progress: request.params?.requestState === undefined ? 1 : 2
+          }
           return TestTransport.messages([
             { jsonrpc: "2.0", method: "notifications/progress", params: progress },
             request.params?.requestState === undefined ? required({ requestState: "s" }) : result(text("done"))

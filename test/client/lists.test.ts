@@ -7,7 +7,19 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { collecting, connected, eras, failedWith, failureOf, listed, logged, now, settle, tool } from "./support/calls.ts"
+import {
+  collecting,
+  connected,
+  type Era,
+  eras,
+  failedWith,
+  failureOf,
+  listed,
+  logged,
+  now,
+  settle,
+  tool
+} from "./support/calls.ts"
 
 const { result } = TestTransport
 
@@ -55,7 +67,9 @@ const lists: ReadonlyArray<List> = [
   }
 ]
 
-const cases = eras.flatMap((era) => lists.map((list) => ({ era, ...list })))
+const cases: ReadonlyArray<readonly [string, Era, List]> = eras.flatMap((era) =>
+  lists.map((list) => [list.list, era, list] as const)
+)
 
 type Pages = { readonly [cursor: string]: { readonly items: ReadonlyArray<unknown>; readonly next?: unknown } }
 
@@ -68,9 +82,10 @@ const paged = ({ list }: List, pages: Pages): TestTransport.Handler => ({ params
     : result({ [list]: page.items, ...(page.next === undefined ? {} : { nextCursor: page.next }) })
 }
 
-describe.each(cases)("$list, $era", (list) => {
-  const { era, invalid, item, method, nameOfInvalid, stream } = list
-  const names = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => item(String(from + index)))
+describe.each(cases)("%s, %s", (_, era, list) => {
+  const { invalid, item, method, nameOfInvalid, stream } = list
+  const names = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, index) => item(String(from + index)))
   const serving = (pages: Pages, options: Partial<McpClient.Options> = {}) =>
     connected(era, { [method]: paged(list, pages) }, options)
 
@@ -111,7 +126,10 @@ describe.each(cases)("$list, $era", (list) => {
     }))
 
   const cycles: ReadonlyArray<readonly [string, Pages, number]> = [
-    ["a cursor that leads to itself", { first: { items: names(0, 1), next: "a" }, a: { items: names(1, 2), next: "a" } }, 2],
+    ["a cursor that leads to itself", {
+      first: { items: names(0, 1), next: "a" },
+      a: { items: names(1, 2), next: "a" }
+    }, 2],
     ["a longer way round", {
       first: { items: names(0, 1), next: "a" },
       a: { items: names(1, 2), next: "b" },
@@ -120,17 +138,20 @@ describe.each(cases)("$list, $era", (list) => {
     }, 4],
     ["empty pages", { first: { items: [], next: "a" }, a: { items: [], next: "a" } }, 2]
   ]
-  it.scoped.each(cycles)("a cycle is noticed after its items were emitted: %s", ([, pages, count]) =>
-    Effect.gen(function*() {
-      const { client, sent } = yield* serving(pages)
-      const { fiber, seen } = yield* collecting(stream(client))
-      const error = yield* failureOf("PagingError", fiber)
-      assert.strictEqual(error.reason, "CursorCycle")
-      assert.strictEqual(error.pages, count)
-      assert.strictEqual(error.method, method)
-      assert.strictEqual((yield* sent(method)).length, count)
-      assert.deepStrictEqual(seen, Object.values(pages).flatMap(({ items }) => items))
-    }))
+  it.scoped.each(cycles)(
+    "a cycle is noticed after its items were emitted: %s",
+    ([, pages, count]) =>
+      Effect.gen(function*() {
+        const { client, sent } = yield* serving(pages)
+        const { fiber, seen } = yield* collecting(stream(client))
+        const error = yield* failureOf("PagingError", fiber)
+        assert.strictEqual(error.reason, "CursorCycle")
+        assert.strictEqual(error.pages, count)
+        assert.strictEqual(error.method, method)
+        assert.strictEqual((yield* sent(method)).length, count)
+        assert.deepStrictEqual(seen, Object.values(pages).flatMap(({ items }) => items))
+      })
+  )
 
   it.scoped("maxPages bounds a list of ever new cursors", () =>
     Effect.gen(function*() {
@@ -195,14 +216,17 @@ describe.each(cases)("$list, $era", (list) => {
     ["null", { [list.list]: null }, list.list],
     ["a cursor that is no string", { [list.list]: [item("0")], nextCursor: 7 }, "nextCursor"]
   ]
-  it.scoped.each(malformed)("a malformed page is a DecodeError with a path: %s", ([, page, path]) =>
-    Effect.gen(function*() {
-      const { client } = yield* connected(era, { [method]: result(page) })
-      const error = yield* failedWith("DecodeError", Stream.runDrain(stream(client)))
-      assert.strictEqual(error.reason, "Malformed")
-      assert.deepStrictEqual(error.path, [path])
-      assert.strictEqual(error.method, method)
-    }))
+  it.scoped.each(malformed)(
+    "a malformed page is a DecodeError with a path: %s",
+    ([, page, path]) =>
+      Effect.gen(function*() {
+        const { client } = yield* connected(era, { [method]: result(page) })
+        const error = yield* failedWith("DecodeError", Stream.runDrain(stream(client)))
+        assert.strictEqual(error.reason, "Malformed")
+        assert.deepStrictEqual(error.path, [path])
+        assert.strictEqual(error.method, method)
+      })
+  )
 
   it.scoped("a second page that fails comes after the items of the first", () =>
     Effect.gen(function*() {

@@ -53,7 +53,11 @@ describe.each(eras)("logs, %s", (era) => {
       const first = yield* collecting(subject.client.logs)
       yield* tell(era, subject, logOf({ a: [1] }), logOf(null, "emergency"))
       const second = yield* collecting(subject.client.logs)
-      yield* tell(era, subject, JsonRpc.notification("notifications/message", { level: "debug", data: 3, logger: "l", x: 1 }))
+      yield* tell(
+        era,
+        subject,
+        JsonRpc.notification("notifications/message", { level: "debug", data: 3, logger: "l", x: 1 })
+      )
       assert.deepStrictEqual<unknown>(first.seen, [
         { level: "info", data: { a: [1] } },
         { level: "emergency", data: null },
@@ -74,7 +78,12 @@ describe.each(eras)("logs, %s", (era) => {
         { level: "loud", data: 1 },
         { level: "info", data: 1, logger: 7 }
       ]
-      yield* tell(era, subject, ...params.map((given) => JsonRpc.notification("notifications/message", given)), logOf("good"))
+      yield* tell(
+        era,
+        subject,
+        ...params.map((given) => JsonRpc.notification("notifications/message", given)),
+        logOf("good")
+      )
       assert.deepStrictEqual(logs.seen.map(({ data }) => data), ["good"])
       assert.strictEqual(all.seen.length, params.length + 1)
     }))
@@ -129,7 +138,10 @@ describe.each(eras)("notifications, %s", (era) => {
       const { seen } = yield* collecting(subject.client.notifications)
       const calling = yield* start(subject.client.callTool("a"))
       const incoming = yield* subject.next
-      const sent = [logOf("x"), JsonRpc.notification("notifications/progress", { progressToken: "foreign", progress: 1 })]
+      const sent = [
+        logOf("x"),
+        JsonRpc.notification("notifications/progress", { progressToken: "foreign", progress: 1 })
+      ]
       yield* Effect.forEach(sent, incoming.reply)
       yield* incoming.reply(result(text("")))
       yield* now(Fiber.join(calling))
@@ -140,7 +152,9 @@ describe.each(eras)("notifications, %s", (era) => {
   it.scoped("a failing or slow listener is its own affair", () =>
     Effect.gen(function*() {
       const subject = yield* connected(era)
-      const failing = yield* start(Effect.exit(Stream.runForEach(subject.client.notifications, () => Effect.die("mine"))))
+      const failing = yield* start(
+        Effect.exit(Stream.runForEach(subject.client.notifications, () => Effect.die("mine")))
+      )
       const { seen } = yield* collecting(subject.client.notifications)
       yield* tell(era, subject, changed("tools"), changed("prompts"))
       yield* now(Fiber.join(failing))
@@ -193,7 +207,9 @@ describe("setLogLevel, Legacy", () => {
       yield* server.terminateByServer
       yield* now(client.ping)
       yield* settle
-      const levels = (yield* sent("logging/setLevel")).map((message) => "params" in message ? message.params?.level : "")
+      const levels = (yield* sent("logging/setLevel")).map((message) =>
+        "params" in message ? message.params?.level : ""
+      )
       assert.deepStrictEqual(levels, ["notice", "debug", "notice"])
     }))
 })

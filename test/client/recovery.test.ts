@@ -162,6 +162,22 @@ describe("a lost session", () => {
       assert.strictEqual(sessions.filter((id) => id === "s2").length, 50)
     }))
 
+  it.scoped("is not replaced again for a call that is told late", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      let called = 0
+      const { client, server } = yield* connected(legacyServer({
+        "tools/call": () =>
+          ++called === 1 ? Effect.as(Deferred.await(gate), lostWith("NotExecuted")) : result(toolResult)
+      }))
+      const late = yield* start(callWork(client))
+      yield* server.terminateByServer
+      yield* now(callWork(client))
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* now(Fiber.join(late)), toolResult)
+      assert.lengthOf(requestsOf(yield* server.sent, "initialize"), 2)
+    }))
+
   it.scoped("is replaced in the version that was pinned, and by nothing else", () =>
     Effect.gen(function*() {
       const { client, server } = yield* connected(legacyServer(), { protocol: "2025-06-18" })
@@ -788,6 +804,21 @@ describe("the server's own stream", () => {
       assert.lengthOf(requestsOf(yield* server.sent, "initialize"), 2)
     }))
 
+  it.scoped("its 404 comes late: the session was replaced already, and it is listened to again", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected(legacyServer())
+      const { seen } = yield* record(client.logs)
+      yield* server.terminateByServer
+      yield* now(callWork(client))
+      yield* settle
+      yield* server.failReceive(sessionLost("Unknown"))
+      yield* settle
+      assert.lengthOf(requestsOf(yield* server.sent, "initialize"), 2)
+      yield* server.push(JsonRpc.notification("notifications/message", { level: "info", data: 1 }))
+      yield* settle
+      assert.deepStrictEqual(seen.map(({ data }) => data), [1])
+    }))
+
   clocked(
     "a recovery that its 404 began fails: the next call tries again, and it is listened to then",
     () =>
@@ -870,6 +901,38 @@ describe("the server's own stream", () => {
       )
       assert.lengthOf(gets, 1)
       assert.strictEqual((yield* client.state)._tag, "Ready")
+    }))
+})
+
+describe("the server's own stream over HTTP", () => {
+  clocked("is opened once in the next session, also when it was a call that found out", () =>
+    Effect.gen(function*() {
+      let opened = 0
+      const { connect, server } = yield* overHttp((exchange) => {
+        const { headers, message, method } = exchange
+        if (method === "DELETE") return exchange.status(200)
+        if (message?.method === "server/discover") return exchange.status(400)
+        if (message?.method === "initialize") {
+          opened++
+          return exchange.json({ jsonrpc: "2.0", id: message.id, result: initializeResult }, {
+            headers: { "mcp-session-id": `s${opened}` }
+          })
+        }
+        if (method === "GET") {
+          exchange.events().comment()
+          return
+        }
+        if (message?.id === undefined) return exchange.status(202)
+        if (headers["mcp-session-id"] === "s1") return exchange.status(404)
+        exchange.json({ jsonrpc: "2.0", id: message.id, result: toolResult })
+      })
+      const client = yield* now(connect)
+      yield* settle
+      yield* now(callWork(client))
+      yield* settle
+      const gets = (yield* server.arrivals).filter(({ method }) => method === "GET")
+      assert.deepStrictEqual(gets.map(({ headers }) => headers["mcp-session-id"]), ["s1", "s2"])
+      assert.strictEqual(yield* server.openExchanges, 1)
     }))
 })
 
@@ -1053,6 +1116,35 @@ describe("a stateless server that changes", () => {
       yield* server.push(JsonRpc.request("now", "ping"))
       yield* settle
       assert.deepInclude(yield* server.sent, JsonRpc.success("now", {}))
+    }))
+
+  it.scoped("and the other way round, in the middle of a session", () =>
+    Effect.gen(function*() {
+      const refused = { code: -32022, message: "no", data: { supported: ["2026-07-28"], requested: "2025-11-25" } }
+      let isModern = false
+      const { client, server } = yield* connected(legacyServer({
+        "server/discover": () => isModern ? result(discoverResult) : error({ code: -32601, message: "no" }),
+        initialize: () => isModern ? error(refused) : result(initializeResult),
+        "tools/call": ({ params }) => isModern && params?._meta === undefined ? error(refused) : result(toolResult)
+      }))
+      yield* now(callWork(client))
+      isModern = true
+      assert.deepStrictEqual(yield* now(callWork(client)), toolResult)
+      assert.strictEqual(client.server.era, "Modern")
+      // Requests of a server are nothing that a stateless one has.
+      yield* server.push(JsonRpc.request("now", "ping"))
+      yield* settle
+      assert.lengthOf((yield* server.sent).filter(JsonRpc.isResponse), 0)
+    }))
+
+  it.scoped("the code alone, from a server with sessions, is an error of the call like any other", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* connected(legacyServer({
+        "tools/call": error({ code: -32022, message: "out of paper" })
+      }))
+      assertFields(yield* failureNow(callWork(client)), { _tag: "JsonRpcError", code: -32022 })
+      assert.lengthOf(requestsOf(yield* server.sent, "tools/call"), 1)
+      assert.lengthOf(requestsOf(yield* server.sent, "initialize"), 1)
     }))
 
   it.scoped("errors of proven calls start nothing", () =>

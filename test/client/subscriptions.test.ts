@@ -250,33 +250,39 @@ describe("stateless servers", () => {
     ["none", { resourceSubscriptions: [] }],
     ["nonsense", 7]
   ]
-  it.scoped.each(refusals)("agreed to %s: CapabilityMissing, and the stream is closed", ([, notifications]) =>
-    Effect.gen(function*() {
-      const { client, next } = yield* connected("Modern")
-      const { fiber } = yield* collecting(client.subscribe(uri))
-      const listening = yield* next
-      yield* acknowledged(listening, notifications)
-      const failure = yield* failureOf("CapabilityMissing", fiber)
-      assert.strictEqual(failure.target, uri)
-      assert.strictEqual(failure.capability, "resources.subscribe")
-      assert.strictEqual(yield* now(listening.awaitEnd), "Interrupted")
-    }))
+  it.scoped.each(refusals)(
+    "agreed to %s: CapabilityMissing, and the stream is closed",
+    ([, notifications]) =>
+      Effect.gen(function*() {
+        const { client, next } = yield* connected("Modern")
+        const { fiber } = yield* collecting(client.subscribe(uri))
+        const listening = yield* next
+        yield* acknowledged(listening, notifications)
+        const failure = yield* failureOf("CapabilityMissing", fiber)
+        assert.strictEqual(failure.target, uri)
+        assert.strictEqual(failure.capability, "resources.subscribe")
+        assert.strictEqual(yield* now(listening.awaitEnd), "Interrupted")
+      })
+  )
 
   const firsts: ReadonlyArray<readonly [string, TransportError.TransportError]> = [
     ["ConnectionError", lost],
     ["HttpStatusError", new TransportError.HttpStatusError({ method: "POST", status: 503, outcome: "NotExecuted" })],
     ["ProtocolError", new TransportError.ProtocolError({ reason: "NoResponse", description: "", outcome: "Unknown" })]
   ]
-  it.scoped.each(firsts)("the first attempt fails with %s: so does the stream, unchanged", ([, failure]) =>
-    Effect.gen(function*() {
-      const { client, sent } = yield* connected("Modern", { "subscriptions/listen": TestTransport.fail(failure) })
-      const { fiber } = yield* collecting(client.subscribe(uri))
-      const exit = yield* now(Fiber.await(fiber))
-      assert(Exit.isFailure(exit) && exit.cause._tag === "Fail")
-      assert.strictEqual(exit.cause.error, failure)
-      yield* pass(60_000)
-      assert.strictEqual((yield* sent()).length, 1)
-    }))
+  it.scoped.each(firsts)(
+    "the first attempt fails with %s: so does the stream, unchanged",
+    ([, failure]) =>
+      Effect.gen(function*() {
+        const { client, sent } = yield* connected("Modern", { "subscriptions/listen": TestTransport.fail(failure) })
+        const { fiber } = yield* collecting(client.subscribe(uri))
+        const exit = yield* now(Fiber.await(fiber))
+        assert(Exit.isFailure(exit) && exit.cause._tag === "Fail")
+        assert.strictEqual(exit.cause.error, failure)
+        yield* pass(60_000)
+        assert.strictEqual((yield* sent()).length, 1)
+      })
+  )
 
   it.scoped("an error in the place of the agreement", () =>
     Effect.gen(function*() {

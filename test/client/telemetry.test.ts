@@ -37,8 +37,7 @@ const traced = (era: Era, replies: Replies = {}, options: SubjectOptions = {}) =
   Effect.gen(function*() {
     const recorded = recordSpans()
     const subject = yield* connected(era, replies, options)
-    const run = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-      now(Effect.provide(effect, recorded.layer))
+    const run = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => now(Effect.provide(effect, recorded.layer))
     return { ...subject, ...recorded, run }
   })
 
@@ -52,15 +51,17 @@ describe.each(eras)("spans, %s", (era) => {
   it.scoped("no tracer: nothing of a trace is sent, whatever the context says", () =>
     Effect.gen(function*() {
       const { client, server } = yield* connected(era, { "tools/call": result(text("")), "x/y": result({}) })
-      yield* now(client.callTool("a").pipe(
-        Effect.withSpan("mine"),
-        Effect.provideService(TraceContext.TraceContext, { tracestate: "a=b", baggage: "c=d" })
-      ))
+      yield* now(
+        client.callTool("a").pipe(
+          Effect.withSpan("mine"),
+          Effect.provideService(TraceContext.TraceContext, { tracestate: "a=b", baggage: "c=d" })
+        )
+      )
       yield* now(client.request("x/y"))
       for (const message of yield* server.sent) {
         assert.deepStrictEqual(Object.keys(metaOf(message)).filter(isTracing), [])
       }
-      const [bare] = (yield* server.sent).filter((message) => "method" in message && message.method === "x/y")
+      const bare = (yield* server.sent).find((message) => "method" in message && message.method === "x/y")
       if (era === "Legacy") assert.notProperty(bare, "params")
     }))
 
@@ -119,10 +120,12 @@ describe.each(eras)("spans, %s", (era) => {
   it.scoped("traceparent is that of the span, whose parent is the caller's", () =>
     Effect.gen(function*() {
       const { client, named, run, sent } = yield* traced(era, { "tools/call": result(text("")) })
-      yield* run(client.callTool("a", {}, { meta: { mine: 1, traceparent: "forged" } }).pipe(
-        Effect.withSpan("mine"),
-        Effect.provideService(TraceContext.TraceContext, { tracestate: "vendor=1", baggage: "tenant=blue" })
-      ))
+      yield* run(
+        client.callTool("a", {}, { meta: { mine: 1, traceparent: "forged" } }).pipe(
+          Effect.withSpan("mine"),
+          Effect.provideService(TraceContext.TraceContext, { tracestate: "vendor=1", baggage: "tenant=blue" })
+        )
+      )
       const [call] = named("tools/call a")
       const [mine] = named("mine")
       assert(call !== undefined && mine !== undefined)
@@ -163,7 +166,9 @@ describe.each(eras)("spans, %s", (era) => {
     { name: "a JSON-RPC error", reply: error({ code: -32602, message: "" }), type: "-32602", code: "-32602" },
     {
       name: "an error of the transport",
-      reply: TestTransport.fail(new TransportError.HttpStatusError({ method: "POST", status: 500, outcome: "Unknown" })),
+      reply: TestTransport.fail(
+        new TransportError.HttpStatusError({ method: "POST", status: 500, outcome: "Unknown" })
+      ),
       type: "HttpStatusError"
     },
     { name: "a tool that reports its failure", reply: result({ ...text("no"), isError: true }), type: "tool_error" },
@@ -203,7 +208,9 @@ describe.each(eras)("spans, %s", (era) => {
         { concurrency: "unbounded", discard: true }
       ))
       assert.strictEqual(new Set(spans.map(({ span }) => span.spanId)).size, 50)
-      const byId = new Map(spans.map((recorded) => [attributesOf(recorded)["jsonrpc.request.id"], recorded.span.spanId]))
+      const byId = new Map(
+        spans.map((recorded) => [attributesOf(recorded)["jsonrpc.request.id"], recorded.span.spanId])
+      )
       for (const message of yield* sent("x/y")) {
         const spanId = "id" in message ? byId.get(String(message.id)) : undefined
         assert.include(String(metaOf(message).traceparent), spanId ?? "no span")

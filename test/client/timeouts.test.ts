@@ -163,7 +163,9 @@ describe.each(eras)("limits, %s", (era) => {
 
   it.scoped("lists and pings have those of the client", () =>
     Effect.gen(function*() {
-      const { client } = yield* connected(era, { "server/discover": discoverOnce(), "ping": TestTransport.never }, { idleTimeout: 20 })
+      const { client } = yield* connected(era, { "server/discover": discoverOnce(), "ping": TestTransport.never }, {
+        idleTimeout: 20
+      })
       const listing = yield* start(Stream.runDrain(client.tools))
       const pinging = yield* start(client.ping)
       yield* pass(20)
@@ -375,13 +377,13 @@ describe.each(eras)("interruption, %s", (era) => {
   it.scoped("an interruption while the timeout is on its way to the caller does not cancel again", () =>
     Effect.gen(function*() {
       // The caller is interrupted inside of what expires: with the span that ends.
-      let caller: Fiber.RuntimeFiber<unknown, unknown> | undefined
-      const tracer = interruptingTracer(() => caller)
+      const callers: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+      const tracer = interruptingTracer(callers)
       const subject = yield* connected(era)
       const calling = yield* Effect.forkScoped(
         subject.client.callTool("slow", {}, { timeout: 10 }).pipe(Effect.withTracer(tracer))
       )
-      caller = calling
+      callers.push(calling)
       const incoming = yield* subject.next
       yield* pass(10)
       yield* now(Fiber.await(calling))
@@ -390,11 +392,11 @@ describe.each(eras)("interruption, %s", (era) => {
 
   it.scoped("nothing is cancelled once the answer is there", () =>
     Effect.gen(function*() {
-      let caller: Fiber.RuntimeFiber<unknown, unknown> | undefined
-      const tracer = interruptingTracer(() => caller)
+      const callers: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+      const tracer = interruptingTracer(callers)
       const subject = yield* connected(era)
       const calling = yield* Effect.forkScoped(subject.client.callTool("quick").pipe(Effect.withTracer(tracer)))
-      caller = calling
+      callers.push(calling)
       yield* (yield* subject.next).reply(TestTransport.result(text("done")))
       const exit = yield* now(Fiber.await(calling))
       assert(Exit.isFailure(exit) && Cause.isInterrupted(exit.cause), "the caller was interrupted with the answer")
@@ -519,9 +521,9 @@ const discoverOnce = (): TestTransport.Handler => {
     })
 }
 
-/** Interrupts a fiber when a span of a call ends. */
-const interruptingTracer = (fiber: () => Fiber.RuntimeFiber<unknown, unknown> | undefined): Tracer.Tracer => {
-  const spans = Tracer.make({
+/** Interrupts the fibers when a span of a call ends. */
+const interruptingTracer = (fibers: ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>>): Tracer.Tracer =>
+  Tracer.make({
     span: (name, parent, context, links, startTime, kind) => {
       let status: Tracer.SpanStatus = { _tag: "Started", startTime }
       return {
@@ -540,8 +542,8 @@ const interruptingTracer = (fiber: () => Fiber.RuntimeFiber<unknown, unknown> | 
         kind,
         end: (endTime, exit) => {
           status = { _tag: "Ended", startTime, endTime, exit }
-          const target = fiber()
-          if (target !== undefined && name.startsWith("tools/call")) target.unsafeInterruptAsFork(target.id())
+          if (!name.startsWith("tools/call")) return
+          for (const fiber of fibers) fiber.unsafeInterruptAsFork(fiber.id())
         },
         attribute: () => {},
         event: () => {},
@@ -550,5 +552,3 @@ const interruptingTracer = (fiber: () => Fiber.RuntimeFiber<unknown, unknown> | 
     },
     context: (run) => run()
   })
-  return spans
-}

@@ -1,15 +1,18 @@
 /**
  * Calling tools: what is sent, what a result becomes, and what comes while a tool runs.
  */
-import type { McpClient } from "@effect-mcp/client"
+import { McpClient } from "@effect-mcp/client"
+import * as ScriptedServer from "@effect-mcp/testing/ScriptedServer"
 import * as TestTransport from "@effect-mcp/testing/TestTransport"
-import { type StreamableHttpTransport, TransportError } from "@effect-mcp/transport"
+import { StreamableHttpTransport, TransportError } from "@effect-mcp/transport"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -18,6 +21,7 @@ import {
   changed,
   collecting,
   connected,
+  discoverResult,
   eras,
   failedWith,
   failureOf,
@@ -37,7 +41,10 @@ import {
 
 const { error, result } = TestTransport
 
-const Report = Schema.Struct({ year: Schema.Number, rows: Schema.Array(Schema.Struct({ sum: Schema.NumberFromString })) })
+const Report = Schema.Struct({
+  year: Schema.Number,
+  rows: Schema.Array(Schema.Struct({ sum: Schema.NumberFromString }))
+})
 
 const answering = (answer: unknown, tools: ReadonlyArray<unknown> = []): Replies => ({
   "tools/call": result(answer),
@@ -93,7 +100,12 @@ describe.each(eras)("the result schema, %s", (era) => {
 
   it.scoped("a failed tool has no result: ToolError with all that it said", () =>
     Effect.gen(function*() {
-      const answer = { content: [{ type: "text", text: "no such year" }], isError: true, structuredContent: { a: 1 }, x: 2 }
+      const answer = {
+        content: [{ type: "text", text: "no such year" }],
+        isError: true,
+        structuredContent: { a: 1 },
+        x: 2
+      }
       const { client } = yield* connected(era, answering(answer))
       const failure = yield* failedWith("ToolError", client.callTool("report", {}, { result: Report }))
       assert.deepStrictEqual<unknown>(failure.result, answer)
@@ -261,19 +273,28 @@ describe.each(eras)("the output schema, %s", (era) => {
 
   const failures: ReadonlyArray<readonly [string, TestTransport.Reply]> = [
     ["an error", error({ code: -32603, message: "no list" })],
-    ["an outage", TestTransport.fail(new TransportError.HttpStatusError({ method: "POST", status: 503, outcome: "Unknown" }))],
+    [
+      "an outage",
+      TestTransport.fail(new TransportError.HttpStatusError({ method: "POST", status: 503, outcome: "Unknown" }))
+    ],
     ["nonsense", result({ tools: "none" })]
   ]
-  it.scoped.each(failures)("the lookup fails with %s: the result is given, with a warning", ([, reply]) =>
-    Effect.gen(function*() {
-      const { client } = yield* connected(era, {
-        "tools/call": result({ content: [], structuredContent: { n: 1 } }),
-        "tools/list": reply
+  it.scoped.each(failures)(
+    "the lookup fails with %s: the result is given, with a warning",
+    ([, reply]) =>
+      Effect.gen(function*() {
+        const { client } = yield* connected(era, {
+          "tools/call": result({ content: [], structuredContent: { n: 1 } }),
+          "tools/list": reply
+        })
+        const [answer, lines] = yield* logged(now(client.callTool("a")))
+        assert.deepStrictEqual<unknown>(answer.structuredContent, { n: 1 })
+        assert.isTrue(
+          lines.some((line) => line.startsWith("WARN") && line.includes("of a could not be validated")),
+          lines.join("\n")
+        )
       })
-      const [answer, lines] = yield* logged(now(client.callTool("a")))
-      assert.deepStrictEqual<unknown>(answer.structuredContent, { n: 1 })
-      assert.isTrue(lines.some((line) => line.startsWith("WARN") && line.includes("of a could not be validated")), lines.join("\n"))
-    }))
+  )
 
   it.scoped("a changed list is learnt anew", () =>
     Effect.gen(function*() {
@@ -394,7 +415,10 @@ describe.each(eras)("callToolStream, %s", (era) => {
     Effect.gen(function*() {
       const { client, next, server } = yield* connected(era)
       const stream = client.callToolStream("a")
-      assert.deepStrictEqual((yield* server.sent).filter((message) => "method" in message && message.method === "tools/call"), [])
+      assert.deepStrictEqual(
+        (yield* server.sent).filter((message) => "method" in message && message.method === "tools/call"),
+        []
+      )
       const scope = yield* Scope.make()
       const pull = yield* Scope.extend(Stream.toPull(stream), scope)
       const first = yield* start(pull)
@@ -536,8 +560,7 @@ describe("x-mcp-header", () => {
       let tools = [tool("regional")]
       const subject = yield* connected("Modern", {
         "tools/list": () => result({ tools, ttlMs: 60_000, cacheScope: "public" }),
-        "tools/call": (_, options) =>
-          regionOf(options) === "eu" ? result(text("right")) : mismatch
+        "tools/call": (_, options) => regionOf(options) === "eu" ? result(text("right")) : mismatch
       })
       yield* listed(subject.client.tools)
       tools = [regional]
@@ -587,6 +610,36 @@ describe("x-mcp-header", () => {
     }))
 })
 
+describe("x-mcp-header over HTTP", () => {
+  it.scopedLive("the headers arrive, and a HeaderMismatch with status 400 is found out and mended", () =>
+    Effect.gen(function*() {
+      const server = yield* ScriptedServer.makeLoopback((exchange) => {
+        const { headers, message } = exchange
+        const answer = (result: unknown) => exchange.json({ jsonrpc: "2.0", id: message?.id, result })
+        if (message?.method === "server/discover") return answer(discoverResult({ tools: {} }))
+        if (message?.method === "tools/list") return answer({ tools: [regional] })
+        return headers["mcp-param-region"] === "eu" && headers["mcp-name"] === "regional"
+          ? answer(text("right"))
+          : exchange.json(
+            { jsonrpc: "2.0", id: message?.id, error: { code: -32020, message: "HeaderMismatch" } },
+            { status: 400 }
+          )
+      })
+      const { content } = yield* Effect.flatMap(
+        McpClient.McpClient,
+        (client) => client.callTool("regional", { region: "eu" })
+      ).pipe(Effect.provide(
+        McpClient.layer({ clientInfo: { name: "test", version: "1" } }).pipe(
+          Layer.provide(StreamableHttpTransport.layer({ url: server.url })),
+          Layer.provide(FetchHttpClient.layer)
+        )
+      ))
+      assert.deepStrictEqual<unknown>(content, text("right").content)
+      const methods = (yield* server.arrivals).map(({ message }) => message?.method)
+      assert.deepStrictEqual(methods, ["server/discover", "tools/call", "tools/list", "tools/call"])
+    }))
+})
+
 describe("what is logged", () => {
   it.scoped("a tool that is left out, when nobody is told of it", () =>
     Effect.gen(function*() {
@@ -597,4 +650,3 @@ describe("what is logged", () => {
       assert.include(lines.join("\n"), "invalid")
     }))
 })
-

@@ -14,13 +14,13 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Implementation, ServerCapabilities } from "./Capability.ts"
 import type { CompleteResult, Reference } from "./Completion.ts"
 import * as internal from "./internal/client.ts"
-import type { DiscoverResult, Era, InitializeResult, ProtocolVersion } from "./Lifecycle.ts"
+import { DiscoverResult, type Era, InitializeResult, type ProtocolVersion } from "./Lifecycle.ts"
 import type { LoggingLevel, LoggingMessage } from "./Logging.ts"
 import type { McpClientError } from "./McpClientError.ts"
 import type { Progress } from "./Progress.ts"
@@ -33,7 +33,7 @@ import type { CallToolResult, Tool } from "./Tool.ts"
 
 /**
  * What was found out about a server: keep it and give it back as `Options.verdict`, and the next client saves the
- * question. All of it is JSON: see the schema {@link Verdict.Verdict}.
+ * question. All of it is JSON.
  *
  * @since 0.1.0
  * @category models
@@ -41,6 +41,30 @@ import type { CallToolResult, Tool } from "./Tool.ts"
 export type Verdict =
   | { readonly era: "Modern"; readonly protocolVersion: string; readonly server: DiscoverResult }
   | { readonly era: "Legacy"; readonly protocolVersion: string; readonly server: InitializeResult }
+
+/**
+ * A verdict as it is stored.
+ *
+ * @example
+ * ```ts
+ * import { McpClient } from "@effect-mcp/client"
+ * import { KeyValueStore } from "@effect/platform"
+ * import { Effect } from "effect"
+ *
+ * const keep = Effect.gen(function*() {
+ *   const client = yield* McpClient.McpClient
+ *   const store = (yield* KeyValueStore.KeyValueStore).forSchema(McpClient.Verdict)
+ *   yield* store.set("https://mcp.example.com/mcp", yield* client.verdict)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Verdict: Schema.Schema<Verdict> = Schema.Union(
+  Schema.Struct({ era: Schema.Literal("Modern"), protocolVersion: Schema.String, server: DiscoverResult }),
+  Schema.Struct({ era: Schema.Literal("Legacy"), protocolVersion: Schema.String, server: InitializeResult })
+)
 
 /**
  * Options of a client. All but `clientInfo` may be left out or `undefined`.

@@ -76,6 +76,8 @@ export const make = (
 
     const startedAt = now()
     yield* connector.connect
+    // What the server sends of its own accord needs its stream: that is asked for before the first call can be sent.
+    yield* Effect.repeatN(Effect.yieldNow(), 5)
     yield* Effect.addFinalizer(() => Metric.update(McpClientMetrics.sessionDuration, (now() - startedAt) / 1000))
     yield* announceRoots(handlers, connector, exchanges)
 

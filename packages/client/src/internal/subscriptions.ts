@@ -232,21 +232,26 @@ export class Subscriptions {
       })
       const unacknowledged = Effect.zipRight(
         Effect.sleep(Duration.millis(this.idleLimit)),
-        Effect.suspend(() => openedAt === undefined ? Effect.fail(notAcknowledged(topic, this.idleLimit)) : Effect.never)
+        Effect.suspend(() =>
+          openedAt === undefined ? Effect.fail(notAcknowledged(topic, this.idleLimit)) : Effect.never
+        )
       )
-      return Effect.flatMap(Effect.either(Effect.raceFirst(exchange, unacknowledged)), (end) =>
-        Effect.flatMap(Deferred.isDone(agreed), (wasAgreed) => {
-          const error = end._tag === "Left" ? end.left : undefined
-          if (error !== undefined && (!wasAgreed || !isPassing(error))) return Effect.fail(error)
-          if (error === undefined && !wasAgreed) return Effect.fail(refused(topic))
-          const wasStable = openedAt !== undefined && this.clock.unsafeCurrentTimeMillis() - openedAt >= stable
-          const wait = wasStable ? firstDelay : delay
-          return Effect.logDebug("a listening stream has ended and is opened again", error?.message ?? "").pipe(
-            Effect.annotateLogs({ package: "@effect-mcp/client", topic }),
-            Effect.zipRight(Effect.sleep(Duration.millis(wait))),
-            Effect.zipRight(this.listen(subscription, connection, Math.min(wait * 2, longestDelay)))
-          )
-        }))
+      return Effect.flatMap(
+        Effect.either(Effect.raceFirst(exchange, unacknowledged)),
+        (end) =>
+          Effect.flatMap(Deferred.isDone(agreed), (wasAgreed) => {
+            const error = end._tag === "Left" ? end.left : undefined
+            if (error !== undefined && (!wasAgreed || !isPassing(error))) return Effect.fail(error)
+            if (error === undefined && !wasAgreed) return Effect.fail(refused(topic))
+            const wasStable = openedAt !== undefined && this.clock.unsafeCurrentTimeMillis() - openedAt >= stable
+            const wait = wasStable ? firstDelay : delay
+            return Effect.logDebug("a listening stream has ended and is opened again", error?.message ?? "").pipe(
+              Effect.annotateLogs({ package: "@effect-mcp/client", topic }),
+              Effect.zipRight(Effect.sleep(Duration.millis(wait))),
+              Effect.zipRight(this.listen(subscription, connection, Math.min(wait * 2, longestDelay)))
+            )
+          })
+      )
     })
   }
 }
