@@ -4,7 +4,6 @@
 import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -49,6 +48,7 @@ export const connecting = (layer, calling) => async (url, tally) => {
 /** So many fibers, each of which calls for as long as `more()` says so. */
 export const effectLoop = (call) => (workers, more) => {
   const worker = Effect.whileLoop({ while: more, body: call, step: () => {} })
-  const workersRun = Effect.forEach(Array.from({ length: workers }), () => Effect.fork(worker))
-  return Effect.runPromise(Effect.flatMap(workersRun, Fiber.joinAll))
+  return Effect.runPromise(
+    Effect.forEach(Array.from({ length: workers }), () => worker, { concurrency: "unbounded", discard: true })
+  )
 }

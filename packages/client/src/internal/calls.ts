@@ -169,8 +169,10 @@ export class Calls {
           : Effect.zipRight(this.connector.replace(connection, error), this.afterChange(connection, call, error))
       case "ConnectionError":
       case "ProtocolError":
-        // A stateless call whose stream broke is lost; asking again is the only way (2026-07-28, changelog 9).
-        return connection.era === "Modern" && !isRepeated && isBroken(error) && mayRepeat(call, error)
+        // A stateless call whose stream broke is lost; asking again is the only way (2026-07-28, changelog 9). What does
+        // no harm is asked again in both eras: a connection that was kept open may have been closed just then.
+        return (connection.era === "Modern" || call.repeat === "Safe") && !isRepeated && isBroken(error) &&
+            mayRepeat(call, error)
           ? keepingOutcome(call, error, this.whenReady(call, true))
           : Effect.fail(error)
       default:

@@ -4,7 +4,7 @@
  */
 import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
-import type { TransportError } from "@effect-mcp/transport/TransportError"
+import { ConnectionError, type TransportError } from "@effect-mcp/transport/TransportError"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -46,6 +46,13 @@ export interface Outgoing {
 
 export type ExchangeFailure = JsonRpcError | RequestTimeout | TransportError
 
+/** An exchange that is under way. */
+interface Running {
+  readonly outgoing: Outgoing
+  readonly deadline: Deadline
+  readonly giveUp: (error: ExchangeFailure) => void
+}
+
 /** How long the notice that a call is cancelled may take. */
 const cancelTimeout = Duration.seconds(5)
 
@@ -58,6 +65,7 @@ export class Exchanges {
   private readonly inbound: Inbound
   private readonly fork: Fork
   private lastId: number
+  private readonly running = new Map<number, Running>()
   /** From which level on a stateless server is to log; undefined for not at all. */
   logLevel: LoggingLevel | undefined
 
@@ -91,18 +99,19 @@ export class Exchanges {
         const finish = (exit: Exit.Exit<unknown, ExchangeFailure>): void => {
           if (isOver) return
           isOver = true
+          this.running.delete(id)
           this.deadlines.unwatch(deadline)
           const type = errorType(method, exit)
-          recordDuration(method, this.clock.unsafeCurrentTimeMillis() - startedAt, type)
+          recordDuration(parent, method, this.clock.unsafeCurrentTimeMillis() - startedAt, type)
           span?.end(exit, type)
           resume(exit)
         }
-        const deadline = new Deadline(startedAt, outgoing.limits, (kind) => {
-          const error = timedOut(outgoing, kind)
+        const giveUp = (error: ExchangeFailure): void => {
           finish(Exit.fail(error))
           this.cancel(wire, method, id, error.message)
           child.unsafeInterruptAsFork(child.id())
-        })
+        }
+        const deadline = new Deadline(startedAt, outgoing.limits, (kind) => giveUp(timedOut(outgoing, kind)))
         const exchange = answered(
           StreamableHttpTransport.request(this.transport, toRequest(wire, outgoing, id, this.logLevel, span), {
             headers: outgoing.headers,
@@ -121,10 +130,14 @@ export class Exchanges {
           span === undefined ? exchange : span.around(exchange)
         )
         child.addObserver(finish)
-        if (!isOver) this.deadlines.watch(deadline)
+        if (!isOver) {
+          this.running.set(id, { outgoing, deadline, giveUp })
+          this.deadlines.watch(deadline)
+        }
         return Effect.suspend(() => {
           // What came to its end by itself is not cancelled, even if the caller did not get to see it.
           if (isOver) return Effect.void
+          this.running.delete(id)
           this.deadlines.unwatch(deadline)
           this.cancel(wire, method, id, "the call was interrupted")
           return Fiber.interrupt(child)
@@ -132,6 +145,21 @@ export class Exchanges {
       })
     )
   }
+
+  /** Progress that did not come on the stream of its call, as some servers send it. */
+  readonly strayProgress = (progress: Progress): Effect.Effect<void> => {
+    const call = typeof progress.progressToken === "number" ? this.running.get(progress.progressToken) : undefined
+    if (call === undefined || call.outgoing.onProgress === undefined) return Effect.void
+    call.deadline.touch(this.clock.unsafeCurrentTimeMillis())
+    return this.held(call.deadline, call.outgoing.onProgress(progress))
+  }
+
+  /** The client is closed: what is under way fails, as nobody watches over it any more. */
+  readonly close: Effect.Effect<void> = Effect.sync(() => {
+    for (const { giveUp } of Array.from(this.running.values())) {
+      giveUp(new ConnectionError({ phase: "Closed", outcome: "Unknown" }))
+    }
+  })
 
   /** Sends a notification. */
   notify(wire: Wire, method: string, params?: JsonRpc.Params): Effect.Effect<void, TransportError> {

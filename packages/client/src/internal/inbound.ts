@@ -15,7 +15,8 @@ import type * as Scope from "effect/Scope"
 import type { Era } from "../Lifecycle.ts"
 import type { LoggingMessage } from "../Logging.ts"
 import type { ListChange, ResourceUpdate } from "../McpClient.ts"
-import { isLoggingMessage } from "./guards.ts"
+import type { Progress } from "../Progress.ts"
+import { isLoggingMessage, isProgress } from "./guards.ts"
 import { type Handlers, toErrorObject } from "./handlers.ts"
 import type { ResponseCache } from "./responseCache.ts"
 import type { Tools } from "./tools.ts"
@@ -30,6 +31,8 @@ export class Inbound {
   readonly resourceUpdates: PubSub.PubSub<ResourceUpdate>
   /** Which era the server speaks; the stateless revision has no requests of the server. */
   era: Era = "Legacy"
+  /** Takes progress that did not come on the stream of its call. */
+  onProgress: (progress: Progress) => Effect.Effect<void> = () => Effect.void
 
   private readonly transport: StreamableHttpTransport.Service
   private readonly handlers: Handlers
@@ -110,6 +113,8 @@ export class Inbound {
         const published = PubSub.publish(this.logs, params)
         return onLog === undefined ? Effect.asVoid(published) : Effect.zipRight(published, onLog(params))
       }
+      case "notifications/progress":
+        return isProgress(params) ? this.onProgress(params) : malformed(method)
       case "notifications/tools/list_changed":
         return this.listChanged("tools")
       case "notifications/prompts/list_changed":

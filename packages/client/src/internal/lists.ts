@@ -16,6 +16,7 @@ import { Resource, ResourceTemplate } from "../Resource.ts"
 import { Tool } from "../Tool.ts"
 import { type Calls, type Capability, type Result, unusable } from "./calls.ts"
 import type { Connector } from "./connector.ts"
+import type { Limits } from "./deadlines.ts"
 import type { ResolvedOptions } from "./options.ts"
 import type { ResponseCache } from "./responseCache.ts"
 import type { Tools } from "./tools.ts"
@@ -115,15 +116,16 @@ export class Lists {
   }
 
   /** Learns the definition of a tool, from the server whatever is known already. */
-  lookUp(name: string): Effect.Effect<Option.Option<Tool>, McpClientError> {
-    return Stream.runHead(Stream.filter(this.toolsWith("Fetched"), (tool) => tool.name === name))
+  lookUp(name: string, limits: Limits): Effect.Effect<Option.Option<Tool>, McpClientError> {
+    return Stream.runHead(Stream.filter(this.toolsWith("Fetched", limits), (tool) => tool.name === name))
   }
 
-  private toolsWith(freshness: Freshness): Stream.Stream<Tool, McpClientError> {
+  private toolsWith(freshness: Freshness, limits?: Limits): Stream.Stream<Tool, McpClientError> {
     return this.stream(
       toolList,
       freshness,
-      (tool) => this.known.add(tool, this.connector.current.era === "Modern")
+      (tool) => this.known.add(tool, this.connector.current.era === "Modern"),
+      limits
     )
   }
 
@@ -131,7 +133,8 @@ export class Lists {
   private stream<A>(
     list: List<A>,
     freshness: Freshness,
-    refusal: (item: A) => string | undefined
+    refusal: (item: A) => string | undefined,
+    limits?: Limits
   ): Stream.Stream<A, McpClientError> {
     const { method } = list
     return Stream.suspend(() => {
@@ -139,7 +142,7 @@ export class Lists {
       const step = ({ cursor, isRepeated, page }: Position): Effect.Effect<Step<A>, McpClientError> => {
         if (isRepeated) return Effect.fail(endless(method, "CursorCycle", page))
         if (page >= this.options.maxPages) return Effect.fail(endless(method, "TooManyPages", page))
-        return Effect.map(this.page(list, cursor, freshness, refusal), ({ items, nextCursor }) => {
+        return Effect.map(this.page(list, cursor, freshness, refusal, limits), ({ items, nextCursor }) => {
           const chunk = Chunk.unsafeFromArray(items)
           if (nextCursor === undefined) return [chunk, Option.none()]
           // What came is emitted before the list is found to be endless.
@@ -156,7 +159,8 @@ export class Lists {
     list: List<A>,
     cursor: string | undefined,
     freshness: Freshness,
-    refusal: (item: A) => string | undefined
+    refusal: (item: A) => string | undefined,
+    limits: Limits | undefined
   ): Effect.Effect<Page<A>, McpClientError> {
     const { capability, method } = list
     // An empty cursor is one, too.
@@ -165,7 +169,7 @@ export class Lists {
     if (isResult(kept)) return this.read(list, kept, refusal)
     const params = cursor === undefined ? undefined : { cursor }
     const revision = this.cache.revision(method)
-    return this.calls.run({ method, params, capability, repeat: "Safe" }).pipe(
+    return this.calls.run({ method, params, capability, limits, repeat: "Safe" }).pipe(
       Effect.flatMap((result) =>
         Effect.map(this.read(list, result, refusal), (page) => {
           this.cache.put(method, key, result, this.now(), revision)

@@ -130,6 +130,7 @@ const tagged = (method: string, type: string | undefined): McpClientMetrics.Hist
   return ofMethod
 }
 
-export const recordDuration = (method: string, millis: number, type: string | undefined): void => {
-  tagged(method, type).unsafeUpdate(millis / 1000, [])
+/** With the labels of the fiber, as all metrics have. */
+export const recordDuration = (fiber: AnyFiber, method: string, millis: number, type: string | undefined): void => {
+  tagged(method, type).unsafeUpdate(millis / 1000, fiber.getFiberRef(FiberRef.currentMetricLabels))
 }

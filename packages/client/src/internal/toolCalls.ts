@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { CallEvent, CallTool, CallToolOptions } from "../McpClient.ts"
 import { type DecodeError, InvalidToolCall, type McpClientError, ToolError } from "../McpClientError.ts"
-import { CallToolResult } from "../Tool.ts"
+import { CallToolResult, type Tool } from "../Tool.ts"
 import { type Call, type Calls, type Result, type TransportFailure, unusable } from "./calls.ts"
 import type { Connector } from "./connector.ts"
 import { isCallToolResult } from "./guards.ts"
@@ -120,13 +120,22 @@ export class ToolCalls {
         (error) => error._tag === "JsonRpcError" && error.error.code === Negotiation.headerMismatch,
         (mismatch) =>
           // The definition may have changed: looked up once (2026-07-28, "Client Behavior").
-          Effect.flatMap(this.lists.lookUp(name), (tool) => {
+          Effect.flatMap(this.lookUpInstead(name, options, mismatch), (tool) => {
             const reason = this.tools.refusal(name)
             if (reason !== undefined) return Effect.fail(invalidCall(name, reason))
             return Option.isNone(tool) ? Effect.fail(mismatch) : this.sendOnce(name, args, options)
           })
       )
     })
+  }
+
+  /** Where nothing can be looked up, what was to be mended is the failure. */
+  private lookUpInstead(
+    name: string,
+    options: CallToolOptions | undefined,
+    failure: McpClientError
+  ): Effect.Effect<Option.Option<Tool>, McpClientError> {
+    return Effect.mapError(this.lists.lookUp(name, limitsOf(options, this.options.limits)), () => failure)
   }
 
   private sendOnce(
@@ -182,7 +191,7 @@ export class ToolCalls {
     if (result.structuredContent === undefined) return Effect.succeed(result)
     if (this.tools.isUnlisted(name)) return Effect.succeed(result)
     // The definition was never listed: it is looked up, so that structured content never goes unchecked.
-    return this.lists.lookUp(name).pipe(
+    return this.lists.lookUp(name, limitsOf(options, this.options.limits)).pipe(
       Effect.tap((tool) => Option.isNone(tool) ? Effect.sync(() => this.tools.addUnlisted(name)) : Effect.void),
       Effect.catchAll((error) =>
         Effect.as(

@@ -161,8 +161,12 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     onHead?.(head)
   }
 
-  /** The first chunk of a turn goes out at once, what follows it together at the end of the turn. */
+  /** The first chunk of a turn goes out at once, small ones that follow it together at the end of the turn. */
   private deliver(sink: HttpExchange.Sink, chunk: Uint8Array): void {
+    if (chunk.length >= largeChunk) {
+      this.deliverRest()
+      return this.sink?.onChunk(chunk)
+    }
     if (this.isInTurn) {
       this.rest ??= []
       this.rest.push(chunk)
@@ -202,6 +206,9 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     else sink.onEnd()
   }
 }
+
+/** Bytes from which on joining a chunk with others costs more than reading it by itself. */
+const largeChunk = 4 * 1024
 
 const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
   const [first] = chunks

@@ -27,6 +27,8 @@ export class BodyCollector implements HttpExchange.Sink {
   private bytes: Uint8Array = noBytes
   private isBorrowed = true
   private settled = false
+  /** How many bytes the response announced, if it did. */
+  private announced = 0
 
   private readonly response: HttpExchange.Response
   private readonly limit: number
@@ -41,8 +43,9 @@ export class BodyCollector implements HttpExchange.Sink {
   start(): void {
     const length = Number(this.response.headers["content-length"])
     const encoding = this.response.headers["content-encoding"]
-    if (length > this.limit && (encoding === undefined || encoding === "identity")) this.tooLarge()
-    else this.response.read(this)
+    if (length > this.limit && (encoding === undefined || encoding === "identity")) return this.tooLarge()
+    if (length > 0) this.announced = length
+    this.response.read(this)
   }
 
   /** What came so far. */
@@ -76,9 +79,13 @@ export class BodyCollector implements HttpExchange.Sink {
     this.kept = this.size
   }
 
-  /** Room for twice as much, so that many small chunks cost no more than a few large ones. */
+  /**
+   * Room for twice as much, so that many small chunks cost no more than a few large ones; or at once for what was announced,
+   * if that is not far more than what has come.
+   */
   private grow(): void {
-    const roomier = new Uint8Array(2 * this.size)
+    const room = this.announced >= this.size && this.announced <= 16 * this.size ? this.announced : 2 * this.size
+    const roomier = new Uint8Array(room)
     roomier.set(this.bytes.subarray(0, this.kept))
     this.bytes = roomier
     this.isBorrowed = false
