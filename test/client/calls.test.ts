@@ -281,9 +281,9 @@ describe.each(eras)("errors of the transport, %s", (era) => {
           const { client, sent } = yield* connected(era, { [method]: TestTransport.fail(error) })
           const failure = yield* now(Effect.flip(Effect.asVoid(run(client))))
           assert.strictEqual(failure, error)
-          // What harms nobody is asked once more when a stateless stream broke (2026-07-28, changelog 9).
+          // What harms nobody is asked once more when its stream broke.
           const isBroken = error._tag === "ProtocolError" && error.reason === "NoResponse"
-          const isAskedAgain = era === "Modern" && isBroken && method !== "tools/call" && method !== "x/y"
+          const isAskedAgain = isBroken && method !== "tools/call" && method !== "x/y"
           assert.strictEqual((yield* sent(method)).length, isAskedAgain ? 2 : 1)
         }
       })
@@ -507,8 +507,7 @@ describe.each(eras)("progress, %s", (era) => {
           )
         }
       }
-      // The token of the other one, on the wrong stream; and what is no progress.
-      yield* a.reply(progressOf(b.message, 99))
+      // What is no progress.
       yield* a.reply(
         JsonRpc.notification("notifications/progress", { progressToken: String(a.message.id), progress: 98 })
       )
@@ -523,6 +522,25 @@ describe.each(eras)("progress, %s", (era) => {
           [`${name} 1/9 m`, `${name} 2/9 m`, `${name} 1.5/9 m`]
         )
       }
+    }))
+
+  it.scoped("finds its call from any stream, for as long as the call runs", () =>
+    Effect.gen(function*() {
+      const { client, next } = yield* connected(era)
+      const seen: Array<string> = []
+      const call = (name: string) =>
+        client.callTool(name, {}, {
+          onProgress: ({ progress }) => Effect.sync(() => void seen.push(`${name} ${progress}`))
+        })
+      const calling = yield* Effect.forEach(["a", "b"], (name) => start(call(name)))
+      const [a, b] = [yield* next, yield* next]
+      yield* a.reply(progressOf(b.message, 1))
+      yield* a.reply(TestTransport.result(text("a")))
+      yield* now(Effect.forEach(calling.slice(0, 1), Fiber.join))
+      yield* b.reply(progressOf(a.message, 2))
+      yield* b.reply(TestTransport.result(text("b")))
+      yield* now(Effect.forEach(calling, Fiber.join))
+      assert.deepStrictEqual(seen, ["b 1"])
     }))
 
   it.scoped("a progressToken is sent if and only if somebody listens", () =>

@@ -1052,12 +1052,16 @@ describe("a stateless call whose stream broke", () => {
       }))
   }
 
-  it.scoped("is nothing that a server with sessions repeats: its streams are resumed by the transport", () =>
+  it.scoped("is asked for once more at a server with sessions, too, if that harms nobody", () =>
     Effect.gen(function*() {
       const broken = connectionError("Body")
-      const { client, server } = yield* connected(legacyServer({ "tools/list": fail(broken) }))
+      const { client, server } = yield* connected(
+        legacyServer({ "tools/list": fail(broken), "tools/call": fail(broken) })
+      )
       assert.strictEqual(yield* failureNow(Stream.runDrain(client.tools)), broken)
-      assert.lengthOf(requestsOf(yield* server.sent, "tools/list"), 1)
+      assert.lengthOf(requestsOf(yield* server.sent, "tools/list"), 2)
+      assert.strictEqual(yield* failureNow(callWork(client)), broken)
+      assert.lengthOf(requestsOf(yield* server.sent, "tools/call"), 1)
     }))
 
   it.scoped("a connection that was never there, or a closed transport, is no broken stream", () =>

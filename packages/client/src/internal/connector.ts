@@ -123,7 +123,7 @@ export class Connector {
       // What closes the client interrupts the recovery; who waits for it is told, not interrupted.
       return Effect.flatMap(
         restore(Fiber.await(this.recovering)),
-        (exit) => Exit.isInterrupted(exit) ? Effect.fail(closedError()) : exit
+        (exit) => this.isClosed || Exit.isInterrupted(exit) ? Effect.fail(closedError()) : exit
       )
     })
   }
