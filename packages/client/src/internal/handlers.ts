@@ -38,7 +38,7 @@ const invalidParams = -32602
 const internalError = -32603
 
 /** No service was provided for what the server asks for. */
-export class NotOffered extends Data.TaggedError("NotOffered")<{
+class NotOffered extends Data.TaggedError("NotOffered")<{
   readonly code: number
   readonly message: string
   readonly data?: undefined

@@ -13,7 +13,7 @@ import { DiscoverResult, eraOf, latestLegacy, latestModern, ProtocolVersion } fr
 import type { McpClientError } from "../McpClientError.ts"
 
 export const headerMismatch = -32020
-export const missingClientCapability = -32021
+const missingClientCapability = -32021
 export const unsupportedProtocolVersion = -32022
 
 /** From the newest to the oldest, of both eras. The oldest is never offered, but accepted of servers that insist. */

@@ -64,6 +64,8 @@ export class ToolCalls {
     ): Effect.Effect<A | CallToolResult, McpClientError, R> {
       const result = options?.result
       const answer = call(name, args, options)
+      // The overload with `result` has this R; the diagnostic looks at the other one.
+      // @effect-diagnostics-next-line missingEffectContext:off
       return result === undefined ? answer : Effect.flatMap(answer, (answer) => decodeWith(result, name, answer))
     }
     return callTool
