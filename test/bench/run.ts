@@ -98,17 +98,30 @@ const keptBefore = (file: string, machine: Machine, workload: string): Pick<Resu
   }
 }
 
-const charts: ReadonlyArray<{ readonly suffix: string; readonly draw: (all: Results["series"]) => string }> = [
+interface Chart {
+  readonly suffix: string
+  /** Workloads without any of which there is nothing to draw. */
+  readonly shows: (workload: string) => boolean
+  readonly draw: (all: Results["series"]) => string
+}
+
+const charts: ReadonlyArray<Chart> = [
   {
     suffix: "",
+    shows: (workload) => /^(json|events)-/.test(workload),
     draw: (all) => barChart(all, clients, ["json-16", "events-100", "events-10k", "events-64kb", "json-1mb"])
   },
   {
     suffix: "-process",
+    shows: (workload) => /^(idle-5000|latency|import|whole-100)$/.test(workload),
     draw: (all) =>
       barChart(all, clients, ["idle-5000.rss", "latency.p50", "latency.p99", "import.cpu", "whole-100.cpu"])
   },
-  { suffix: "-linear", draw: (all) => linearityChart(all, workloads, clients) }
+  {
+    suffix: "-linear",
+    shows: (workload) => /^(length|streams|size)-/.test(workload),
+    draw: (all) => linearityChart(all, workloads, clients)
+  }
 ]
 
 /** Puts a workload into the kept results, with their table and charts. */
@@ -125,14 +138,15 @@ const keep = (execPath: string, workload: Workload, { failures, series }: Measur
     series: [...before.series, ...summarize(series)],
     failures: [...before.failures, ...failures]
   }
-  for (const { draw, suffix } of charts) writeFileSync(join(results, `${name}${suffix}.svg`), draw(all.series))
+  const drawn = charts.filter(({ shows }) => all.series.some(({ id }) => shows(id.replace(/\..*$/, ""))))
+  for (const { draw, suffix } of drawn) writeFileSync(join(results, `${name}${suffix}.svg`), draw(all.series))
   writeFileSync(join(results, `${name}.json`), `${JSON.stringify(all, null, 2)}\n`)
   const isMeasured = (workload: string, client: string) =>
     all.series.some(({ client: one, id }) => one === client && id.replace(/\..*$/, "") === workload)
   const verdicts = majorOf(machine.node) === 20 ? judge(all.series, isMeasured) : []
   writeFileSync(
     join(results, `${name}.md`),
-    report(all, clients, verdicts, charts.map(({ suffix }) => `${name}${suffix}.svg`))
+    report(all, clients, verdicts, drawn.map(({ suffix }) => `${name}${suffix}.svg`))
   )
 }
 
