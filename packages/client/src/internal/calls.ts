@@ -16,10 +16,11 @@ import {
   type JsonRpcError,
   type McpClientError
 } from "../McpClientError.ts"
-import type { Connection, Connector } from "./connector.ts"
+import type { Connector } from "./connector.ts"
 import type { ExchangeFailure, Exchanges, Outgoing } from "./exchange.ts"
 import type { Handlers } from "./handlers.ts"
 import * as Negotiation from "./negotiation.ts"
+import type { Connection } from "./negotiator.ts"
 import type { ResolvedOptions } from "./options.ts"
 
 export interface Call extends Omit<Outgoing, "limits"> {

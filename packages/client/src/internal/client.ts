@@ -21,6 +21,7 @@ import { Handlers, provided } from "./handlers.ts"
 import { Inbound } from "./inbound.ts"
 import { Lists } from "./lists.ts"
 import { LogLevel } from "./logLevel.ts"
+import { Negotiator } from "./negotiator.ts"
 import { Operations } from "./operations.ts"
 import { resolve } from "./options.ts"
 import { ResponseCache } from "./responseCache.ts"
@@ -48,7 +49,8 @@ export const make = (
     inbound.onProgress = exchanges.strayProgress
     yield* Effect.addFinalizer(() => exchanges.close)
     const capabilities = handlers.capabilities(given.capabilities)
-    const connector = yield* Connector.make(transport, exchanges, options, capabilities, fork)
+    const negotiator = new Negotiator(transport, exchanges, options, capabilities)
+    const connector = yield* Connector.make(negotiator, fork)
     const calls = new Calls(connector, exchanges, handlers, options)
     const operations = new Operations(calls, connector, cache, options, now)
     const lists = new Lists(calls, connector, cache, tools, options, now)

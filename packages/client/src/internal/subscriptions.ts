@@ -20,9 +20,10 @@ import type { ListChange, ResourceUpdate } from "../McpClient.ts"
 import { CapabilityMissing, type McpClientError, RequestTimeout } from "../McpClientError.ts"
 import type { SubscriptionFilter } from "../Subscription.ts"
 import type { Calls } from "./calls.ts"
-import type { Connection, Connector } from "./connector.ts"
+import type { Connector } from "./connector.ts"
 import type { Exchanges, Fork } from "./exchange.ts"
 import type { Inbound } from "./inbound.ts"
+import type { Connection } from "./negotiator.ts"
 import { isWithin } from "./resourceUri.ts"
 
 /** What is listened to: the lists, or the resource of a URI. */
