@@ -17,7 +17,6 @@ import * as Subscription from "@effect-mcp/client/Subscription"
 import * as Tool from "@effect-mcp/client/Tool"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
-import * as Pages from "../../packages/client/src/internal/pages.ts"
 
 const modules = {
   Capability,
@@ -33,8 +32,7 @@ const modules = {
   Roots,
   Sampling,
   Subscription,
-  Tool,
-  Pages
+  Tool
 }
 
 export type AnySchema = Schema.Schema<unknown>

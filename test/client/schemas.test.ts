@@ -30,8 +30,7 @@ describe("all schemas", () => {
         "Content.ContentBlock",
         "Tool.CallToolResult",
         "Elicitation.ElicitParams",
-        "InputRequired.InputRequiredResult",
-        "Pages.ToolsPage"
+        "InputRequired.InputRequiredResult"
       ]
     ) assert.include(names, name)
     assert.isAtLeast(names.length, 75)

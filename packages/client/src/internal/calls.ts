@@ -22,6 +22,7 @@ import type { Handlers } from "./handlers.ts"
 import * as Negotiation from "./negotiation.ts"
 import type { Connection } from "./negotiator.ts"
 import type { ResolvedOptions } from "./options.ts"
+import { isObject } from "./wire.ts"
 
 export interface Call extends Omit<Outgoing, "limits"> {
   readonly limits?: Outgoing["limits"] | undefined
@@ -90,7 +91,7 @@ export class Calls {
   ): Effect.Effect<Result, McpClientError> {
     const outgoing: Outgoing = { ...call, params, limits: call.limits ?? this.options.limits }
     return Effect.flatMap(this.exchanges.send(connection, outgoing), (result) => {
-      if (!isResult(result)) return Effect.fail(unusable(call, "Malformed", "the result is no object", result))
+      if (!isObject(result)) return Effect.fail(unusable(call, "Malformed", "the result is no object", result))
       connection.isProven = true
       if (connection.era === "Legacy") return Effect.succeed(result)
       switch (result.resultType) {
@@ -204,8 +205,6 @@ export class Calls {
 }
 
 const decodeInputRequired = Schema.decodeUnknownEither(InputRequiredResult)
-
-const isResult = (u: unknown): u is Result => typeof u === "object" && u !== null && !Array.isArray(u)
 
 /**
  * Whether a refusal may come from a server that no longer speaks what it did: it says so, or it has not yet shown that it

@@ -123,7 +123,8 @@ export class Exchanges {
           method,
           target
         )
-        // Where the caller cannot be interrupted, its time limits still end the exchange.
+        // A fiber of its own, so that a time limit can end it, even where the caller cannot be interrupted; forked with all
+        // that the caller has.
         const flags = RuntimeFlags.enable(runtimeFlags, RuntimeFlags.Interruption)
         const child = Runtime.runFork(
           Runtime.make({ context: parent.currentContext, runtimeFlags: flags, fiberRefs: parent.getFiberRefs() }),

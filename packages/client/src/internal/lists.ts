@@ -20,6 +20,7 @@ import type { Limits } from "./deadlines.ts"
 import type { ResolvedOptions } from "./options.ts"
 import type { ResponseCache } from "./responseCache.ts"
 import type { Tools } from "./tools.ts"
+import { isObject } from "./wire.ts"
 
 interface List<A> {
   readonly method: string
@@ -166,7 +167,7 @@ export class Lists {
     // An empty cursor is one, too.
     const key = cursor === undefined ? "" : `from ${cursor}`
     const kept = freshness === "Cached" ? this.cache.get(method, key, this.now()) : undefined
-    if (isResult(kept)) return this.read(list, kept, refusal)
+    if (isObject(kept)) return this.read(list, kept, refusal)
     const params = cursor === undefined ? undefined : { cursor }
     const revision = this.cache.revision(method)
     return this.calls.run({ method, params, capability, limits, repeat: "Safe" }).pipe(
@@ -226,8 +227,6 @@ export class Lists {
 
 const endless = (method: string, reason: PagingError["reason"], pages: number): PagingError =>
   new PagingError({ method, outcome: "Unknown", reason, pages })
-
-const isResult = (u: unknown): u is Result => typeof u === "object" && u !== null
 
 const nameOf = (item: unknown): string | undefined => {
   if (typeof item !== "object" || item === null) return undefined

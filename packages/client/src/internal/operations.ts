@@ -56,7 +56,7 @@ export class Operations {
         repeat: "Safe"
       }
       return Effect.flatMap(this.run(call, options), (result) => {
-        if (!isReadResourceResult(result)) return Effect.flatMap(decodeResource(call, result), Effect.succeed)
+        if (!isReadResourceResult(result)) return decodeResource(call, result)
         if (!hadInput) this.cache.put(method, uri, result, this.now(), revision)
         return Effect.succeed(result)
       })
