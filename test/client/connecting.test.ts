@@ -455,6 +455,18 @@ describe("over HTTP", () => {
       })
   )
 
+  clocked("a legacy server's own stream is asked for before the first call", () =>
+    Effect.gen(function*() {
+      const { connect, server } = yield* overHttp([
+        on({ message: "server/discover" }, status(400)),
+        on({ message: "tools/call" }, ScriptedServer.result(toolResult)),
+        ...session({ result: { capabilities: everything } })
+      ])
+      yield* now(Effect.scoped(Effect.flatMap(connect, (client) => client.callTool("work"))))
+      const methods = (yield* server.arrivals).map(({ message, method }) => message?.method ?? method)
+      assert.deepStrictEqual(methods.slice(-2), ["GET", "tools/call"])
+    }))
+
   for (
     const [name, reply] of [
       ["an empty 400", status(400)],
