@@ -1,4 +1,6 @@
+import { ScriptedServer } from "@effect-mcp/testing"
 import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
+import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -7,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import { inspect } from "node:util"
 import { neverSent } from "../../packages/transport/src/internal/outcome.ts"
 import {
@@ -181,3 +184,29 @@ it("a connection that stood is no connection that was never made", () => {
   assert.isFalse(failed("EHOSTUNREACH", "read"))
   assert.isFalse(failed("ENETUNREACH", "write"))
 })
+
+it.scoped("a short answer that comes bit by bit is no silence", () =>
+  Effect.gen(function*() {
+    const body = JSON.stringify(answer(1))
+    const { client, server } = yield* ScriptedServer.makeHttpClient([
+      ScriptedServer.on(
+        { message: "tools/call" },
+        ScriptedServer.respond(200, [
+          ScriptedServer.bytes(body.slice(0, 5)),
+          ScriptedServer.pause("6 seconds"),
+          ScriptedServer.bytes(body.slice(5, 10)),
+          ScriptedServer.pause("6 seconds"),
+          ScriptedServer.bytes(body.slice(10))
+        ], { headers: { "content-type": "application/json", "content-length": String(body.length) } })
+      )
+    ])
+    const transport = yield* StreamableHttpTransport.make({ url: server.url, idleTimeout: "10 seconds" }).pipe(
+      Effect.provideService(HttpClient.HttpClient, client)
+    )
+    const fiber = yield* Effect.fork(StreamableHttpTransport.request(transport, call()))
+    for (let second = 0; second < 14; second++) {
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* TestClock.adjust("1 second")
+    }
+    assert.deepStrictEqual(yield* Fiber.join(fiber), answer(1))
+  }))
