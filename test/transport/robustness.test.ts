@@ -187,7 +187,8 @@ it("a connection that stood is no connection that was never made", () => {
 
 it.scoped("a short answer that comes bit by bit is no silence", () =>
   Effect.gen(function*() {
-    const body = JSON.stringify(answer(1))
+    const response = JsonRpc.success(1, { content: [] })
+    const body = JsonRpc.encode(response)
     const { client, server } = yield* ScriptedServer.makeHttpClient([
       ScriptedServer.on(
         { message: "tools/call" },
@@ -208,5 +209,5 @@ it.scoped("a short answer that comes bit by bit is no silence", () =>
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       yield* TestClock.adjust("1 second")
     }
-    assert.deepStrictEqual(yield* Fiber.join(fiber), answer(1))
+    assert.deepStrictEqual(yield* Fiber.join(fiber), response)
   }))
