@@ -12,6 +12,7 @@ import type * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { ExchangeError } from "./internal/exchangeErrors.ts"
@@ -120,6 +121,14 @@ export {
  */
 export class HttpExchange extends Context.Tag("@effect-mcp/transport/HttpExchange")<HttpExchange, {
   readonly open: (request: Request) => Effect.Effect<Response, ExchangeError>
+  /**
+   * Optional: the same at once and without a fiber, for where each step counts. The exchange begins within the call, `onHead`
+   * is called once, now or later, and only `exposeAbort` ends it before. No span is made. The transport uses it, where there
+   * is one and no tracer, for requests; a decorator that has `open` alone is never gone around.
+   */
+  readonly unsafeOpen?:
+    | ((request: Request, onHead: (head: Exit.Exit<Response, ExchangeError>) => void) => void)
+    | undefined
 }>() {}
 
 /**

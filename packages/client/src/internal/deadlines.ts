@@ -23,7 +23,7 @@ export class Deadline {
   private activeAt: number
   /** The application is busy with what came, and nothing else is awaited meanwhile. */
   private isHeld = false
-  readonly onExpired: (kind: Expiry) => void
+  private onExpired: ((kind: Expiry) => void) | undefined
 
   constructor(now: number, limits: Limits, onExpired: (kind: Expiry) => void) {
     this.startedAt = now
@@ -46,6 +46,17 @@ export class Deadline {
   /** When it expires, if nothing comes. */
   get dueAt(): number {
     return Math.min(this.startedAt + this.limits.total, this.activeAt + this.limits.idle)
+  }
+
+  expire(kind: Expiry): void {
+    const { onExpired } = this
+    this.end()
+    onExpired?.(kind)
+  }
+
+  /** It lets go of its call: former members of a `Set` are kept for a while. */
+  end(): void {
+    this.onExpired = undefined
   }
 
   expiredAt(now: number): Expiry | undefined {
@@ -80,6 +91,7 @@ export class Deadlines {
   }
 
   unwatch(deadline: Deadline): void {
+    deadline.end()
     this.watched.delete(deadline)
   }
 
@@ -109,7 +121,7 @@ export class Deadlines {
         next = Math.min(next, deadline.dueAt)
       } else {
         this.watched.delete(deadline)
-        deadline.onExpired(expiry)
+        deadline.expire(expiry)
       }
     }
     // A call made by what has just expired may have set a nearer one.

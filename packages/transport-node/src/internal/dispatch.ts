@@ -7,6 +7,7 @@ import * as Headers from "@effect/platform/Headers"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Dispatcher } from "undici"
+import { LiveSet } from "./liveSet.ts"
 
 type Head = Exit.Exit<HttpExchange.Response, HttpExchange.ExchangeError>
 
@@ -18,6 +19,7 @@ const aborted = new Error("the exchange was closed")
 const closed: Head = Exit.fail(new HttpExchange.ExchangeError({ sent: true, cause: aborted }))
 
 class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
+  place = -1
   status = 0
   headers: Headers.Headers = Headers.empty
 
@@ -37,18 +39,18 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   private failure: unknown
   private hasFailed = false
 
-  private readonly running: Set<Exchange>
+  private readonly running: LiveSet<Exchange>
 
-  constructor(running: Set<Exchange>) {
+  constructor(running: LiveSet<Exchange>) {
     this.running = running
     running.add(this)
   }
 
-  /** Ends when the head is there. */
-  readonly opened: Effect.Effect<HttpExchange.Response, HttpExchange.ExchangeError> = Effect.async((resume) => {
-    if (this.head === undefined) this.onHead = resume
-    else resume(this.head)
-  })
+  /** Tells when the head is there. */
+  whenOpened(tell: (head: Head) => void): void {
+    if (this.head === undefined) this.onHead = tell
+    else tell(this.head)
+  }
 
   // --- HttpExchange.Response ----------------------------------------------------------------------------------------
 
@@ -253,7 +255,7 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   readonly service: HttpExchange.Service
   readonly end: () => void
 } => {
-  const running = new Set<Exchange>()
+  const running = new LiveSet<Exchange>()
   let isOpen = true
 
   let target = toTarget(new URL("http://localhost"))
@@ -279,30 +281,54 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
     return exchange
   }
 
-  return {
-    service: HttpExchange.withTracing({
-      open: (request) =>
-        // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
-        Effect.uninterruptibleMask((restore) => {
-          if (!isOpen) return Effect.fail(new HttpExchange.ExchangeError({ sent: false, cause: ended }))
-          const exchange = begin(request)
-          return Effect.catchAllCause(restore(exchange.opened), (cause) => {
-            exchange.close()
-            return Effect.failCause(cause)
-          })
+  const { open } = HttpExchange.withTracing({
+    open: (request) =>
+      // `Effect.onError` by hand, which takes several steps more.
+      Effect.uninterruptibleMask((restore) => {
+        if (!isOpen) return notOpen
+        const exchange = begin(request)
+        return Effect.catchAllCause(restore(opened(exchange)), (cause) => {
+          exchange.close()
+          return Effect.failCause(cause)
         })
-    }),
+      })
+  })
+
+  return {
+    service: {
+      open,
+      unsafeOpen: (request, onHead) => {
+        if (isOpen) begin(request).whenOpened(onHead)
+        else onHead(notOpen)
+      }
+    },
     end: () => {
       isOpen = false
-      for (const exchange of Array.from(running)) exchange.fail(ended)
+      for (const exchange of running.all) exchange.fail(ended)
     }
   }
+}
+
+/**
+ * Ends when the head is there; for one run. It lets go of the exchange when it begins to wait: Effect's `async` is kept until
+ * the next full garbage collection (V8 puts a function literal that is assigned to a property into the old generation), and
+ * so would be whatever it leads to.
+ */
+const opened = (exchange: Exchange): Effect.Effect<HttpExchange.Response, HttpExchange.ExchangeError> => {
+  let awaited: Exchange | undefined = exchange
+  return Effect.async((resume) => {
+    const next = awaited
+    awaited = undefined
+    next?.whenOpened(resume)
+  })
 }
 
 /** The parts of a URL as undici wants them. They are put together at each look, so that the last ones are kept. */
 const toTarget = ({ href, origin, pathname, search }: URL) => ({ href, origin, path: pathname + search })
 
 const ended = new Error("the HTTP client was closed")
+
+const notOpen: Head = Exit.fail(new HttpExchange.ExchangeError({ sent: false, cause: ended }))
 
 /** Nothing here undoes compression, so none is asked for unless the user does. */
 const requestHeaders = (headers: Headers.Headers): Array<string> => {

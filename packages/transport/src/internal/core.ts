@@ -15,8 +15,10 @@ import { EventHub } from "./eventHub.ts"
 import { ExchangeError } from "./exchangeErrors.ts"
 import { Ledger } from "./ledger.ts"
 import { Lingering } from "./lingering.ts"
+import { LiveSet } from "./liveSet.ts"
 import { annotated } from "./logging.ts"
 import { MessageErrors } from "./messageErrors.ts"
+import * as Once from "./once.ts"
 import type { ResolvedOptions } from "./options.ts"
 import { race } from "./race.ts"
 import { readRefusal } from "./refusal.ts"
@@ -38,6 +40,8 @@ export interface Opening {
   readonly requestId?: JsonRpc.RequestId | undefined
   readonly lastEventId?: string | undefined
   readonly exposeAbort?: ((abort: () => void) => void) | undefined
+  /** Who opens it aborts it, whatever happens, and nobody traces it. */
+  readonly isUnsafe?: boolean | undefined
   /** The span that the exchange's own is to be a child of. */
   readonly span?: SendSpan | undefined
 }
@@ -56,7 +60,7 @@ export class Core {
   readonly limit: RequestLimit | undefined
   readonly ledger: Ledger | undefined
   /** Everything that waits for the server right now. */
-  readonly running = new Set<Session.Running>()
+  readonly running = new LiveSet<Session.Running>()
   session: Session.Session
   closed = false
   /** From here on nothing is sent at all. */
@@ -115,7 +119,11 @@ export class Core {
   private follow<A, E>(opening: Opening, url: URL, hops: number, then: Handlers<A, E>): Effect.Effect<A, E> {
     const { body, exposeAbort, headers, message, method, requestId, span } = opening
     const mayCollect = this.options.idleTimeout === undefined
-    const opened = this.exchange.open({ method, url, headers, body, exposeAbort, mayCollect })
+    const request = { method, url, headers, body, exposeAbort, mayCollect }
+    const { unsafeOpen } = this.exchange
+    const opened = unsafeOpen === undefined || opening.isUnsafe !== true
+      ? this.exchange.open(request)
+      : Once.async<HttpExchange.Response, ExchangeError>((resume) => unsafeOpen(request, resume))
     return Effect.matchEffect(span === undefined ? opened : span.around(opened), {
       onFailure: then.onFailure,
       onSuccess: (response) => {
@@ -193,7 +201,7 @@ export class Core {
     if (wasActive) this.hub.emit(() => TransportEvent.SessionEnded({ sessionId: redactedId(session), by }))
     // Without an id there is nothing that ends at the server, so what runs there may go on.
     if (by === "Client" && session.sessionId !== undefined) {
-      for (const running of Array.from(this.running)) {
+      for (const running of this.running.all) {
         if (running.session === session) running.abort()
       }
     }
@@ -261,7 +269,7 @@ export class Core {
       const terminates = this.options.terminateOnClose && Session.needsDelete(this.session)
       this.closed = true
       if (terminates) this.endSession(this.session, "Client")
-      for (const running of Array.from(this.running)) running.abort()
+      for (const running of this.running.all) running.abort()
       this.onSessionChange()
       return race(stopServerStream, sleep(this.options.terminateTimeout)).pipe(
         Effect.zipRight(terminates ? Effect.asVoid(this.forkDelete(this.session)) : Effect.void),

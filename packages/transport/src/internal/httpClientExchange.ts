@@ -25,7 +25,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as HttpExchange from "../HttpExchange.ts"
 import { ContentEncodingError, ExchangeError } from "./exchangeErrors.ts"
+import { LiveSet } from "./liveSet.ts"
 import { newHeaders } from "./newHeaders.ts"
+import * as Once from "./once.ts"
 import { neverSent } from "./outcome.ts"
 import { mediaType } from "./statusTable.ts"
 import { type AnyFiber, isTraced } from "./tracing.ts"
@@ -42,12 +44,12 @@ export const make = (
     const client = HttpClient.withScope(yield* HttpClient.HttpClient)
     const init = Option.getOrElse(yield* Effect.serviceOption(FetchHttpClient.RequestInit), () => ({}))
     const manualRedirects = Context.make(FetchHttpClient.RequestInit, { ...init, redirect: "manual" as const })
-    const running = new Set<Exchange>()
+    const running = new LiveSet<Exchange>()
     let isOpen = true
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isOpen = false
-        const fibers = Array.from(running, (exchange) => exchange.fail()).filter((fiber) => fiber !== undefined)
+        const fibers = running.all.map((exchange) => exchange.fail()).filter((fiber) => fiber !== undefined)
         return Effect.forEach(fibers, Fiber.await, { discard: true })
       })
     )
@@ -109,6 +111,7 @@ const toClientRequest = (request: HttpExchange.Request, options: Options): HttpC
 const closed = new ExchangeError({ sent: true, cause: new Error("the exchange was closed") })
 
 class Exchange implements HttpExchange.Response {
+  place = -1
   status = 0
   headers: Headers.Headers = Headers.empty
   fiber: Fiber.RuntimeFiber<void> | undefined
@@ -132,10 +135,13 @@ class Exchange implements HttpExchange.Response {
     this.mayCollect = mayCollect
   }
 
-  readonly head: Effect.Effect<HttpExchange.Response, ExchangeError> = Effect.async((resume) => {
-    if (this.settledHead !== undefined) return resume(this.settledHead)
-    this.onHead = resume
-  })
+  /** Ends when the head is there; for one run. */
+  get head(): Effect.Effect<HttpExchange.Response, ExchangeError> {
+    return Once.async((resume) => {
+      if (this.settledHead === undefined) this.onHead = resume
+      else resume(this.settledHead)
+    })
+  }
 
   /** Ends when nothing of the exchange runs any more. */
   get ended(): Effect.Effect<void> {
@@ -189,7 +195,7 @@ class Exchange implements HttpExchange.Response {
       })
       // Closing the scope aborts the request. One that is complete needs no abort, which is not cheap.
       const close = (exit: Exit.Exit<void>) => this.isComplete ? Effect.void : Scope.close(this.scope, exit)
-      return Effect.matchCauseEffect(Effect.interruptible(exchanged), {
+      return Effect.matchCauseEffect(Effect.interruptible(Once.suspend(() => exchanged)), {
         onFailure: (cause) => Effect.zipRight(close(Exit.failCause(cause)), Effect.failCause(cause)),
         onSuccess: () => close(Exit.void)
       })
@@ -199,7 +205,9 @@ class Exchange implements HttpExchange.Response {
   private settle(exit: Exit.Exit<HttpExchange.Response, ExchangeError>): void {
     if (this.settledHead !== undefined) return
     this.settledHead = exit
-    this.onHead?.(exit)
+    const { onHead } = this
+    this.onHead = undefined
+    onHead?.(exit)
   }
 
   private pump(
@@ -263,15 +271,17 @@ class Exchange implements HttpExchange.Response {
   }
 
   /** Ends when there is a sink that wants chunks. */
-  private readonly ready: Effect.Effect<void> = Effect.async((resume) => {
-    const check = (): void => {
-      if (this.sink === undefined || this.paused) return
-      this.wake = undefined
-      resume(Effect.void)
-    }
-    this.wake = check
-    check()
-  })
+  private get ready(): Effect.Effect<void> {
+    return Once.async((resume) => {
+      const check = (): void => {
+        if (this.sink === undefined || this.paused) return
+        this.wake = undefined
+        resume(Effect.void)
+      }
+      this.wake = check
+      check()
+    })
+  }
 
   private finish(tell: (sink: HttpExchange.Sink) => void): void {
     this.isClosed = true

@@ -9,6 +9,7 @@ import type { ProtocolError } from "../TransportError.ts"
 import type { Body, BodyHandler } from "./body.ts"
 import type { EventHandler, EventReader } from "./eventReader.ts"
 import type { MessageErrors } from "./messageErrors.ts"
+import * as Once from "./once.ts"
 import { race } from "./race.ts"
 import type { Loss } from "./reconnecting.ts"
 import { sleep } from "./sleep.ts"
@@ -124,17 +125,18 @@ export class Inbox implements EventHandler, BodyHandler {
 
   /** Waits until there is something new. Resumes the source when it was paused. */
   get untilNews(): Effect.Effect<void> {
-    return this.hasNews ? Effect.void : Effect.async((resume) => this.awaitNews(resume))
+    return this.hasNews ? Effect.void : Once.async((resume) => this.awaitNews(resume))
   }
 
   private awaitNews(resume: (news: Effect.Effect<void>) => void): void {
     // A fiber may pause between its look and its wait.
     if (this.hasNews) return resume(Effect.void)
     this.unread = 0
-    this.wake = () => {
+    const wake = (): void => {
       this.wake = undefined
       resume(Effect.void)
     }
+    this.wake = wake
     if (this.isPaused) {
       this.isPaused = false
       this.response?.resume()

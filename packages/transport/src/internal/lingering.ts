@@ -9,9 +9,32 @@ import { sleep } from "./sleep.ts"
 
 const moment = 1_000
 
+/** A body that is to end. It lets go of its response when it has, as a `Set` does not at once (see `LiveSet`). */
+export class LingeringBody {
+  private response: HttpExchange.Response | undefined
+  deadline = 0
+
+  constructor(response: HttpExchange.Response) {
+    this.response = response
+  }
+
+  get hasEnded(): boolean {
+    return this.response === undefined
+  }
+
+  ended(): void {
+    this.response = undefined
+  }
+
+  close(): void {
+    this.response?.close()
+    this.response = undefined
+  }
+}
+
 export class Lingering {
   // In the order of their deadlines, as every one gets the same time.
-  private readonly deadlines = new Map<HttpExchange.Response, number>()
+  private readonly bodies = new Set<LingeringBody>()
   private sweeping = false
   private closed = false
 
@@ -24,43 +47,48 @@ export class Lingering {
   /** Reads a body to its end, for a second at most, and drops it. */
   discard(response: HttpExchange.Response): Effect.Effect<void> {
     return Effect.uninterruptible(Effect.suspend(() => {
-      const gone = (): void => this.remove(response)
+      const body = new LingeringBody(response)
+      const gone = (): void => this.remove(body)
       return Effect.zipRight(
-        this.add(response),
+        this.add(body),
         Effect.sync(() => response.read({ onChunk: () => {}, onEnd: gone, onError: gone }))
       )
     }))
   }
 
   /** For a body that somebody reads already: closes it when it has not ended in time. */
-  add(response: HttpExchange.Response): Effect.Effect<void> {
+  add(body: LingeringBody): Effect.Effect<void> {
     return Effect.clockWith((clock) => {
+      if (body.hasEnded) return Effect.void
       if (this.closed) {
-        response.close()
+        body.close()
         return Effect.void
       }
-      this.deadlines.set(response, clock.unsafeCurrentTimeMillis() + moment)
+      body.deadline = clock.unsafeCurrentTimeMillis() + moment
+      this.bodies.add(body)
       if (this.sweeping) return Effect.void
       this.sweeping = true
       return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.sweep), this.scope))
     })
   }
 
-  remove(response: HttpExchange.Response): void {
-    this.deadlines.delete(response)
+  /** It ended by itself. */
+  remove(body: LingeringBody): void {
+    body.ended()
+    this.bodies.delete(body)
   }
 
   closeAll(): void {
     this.closed = true
-    for (const response of this.deadlines.keys()) response.close()
-    this.deadlines.clear()
+    for (const body of this.bodies) body.close()
+    this.bodies.clear()
   }
 
   private readonly sweep: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    for (const [response, deadline] of this.deadlines) {
-      if (deadline > now) return Effect.zipRight(sleep(deadline - now), this.sweep)
-      this.deadlines.delete(response)
-      response.close()
+    for (const body of this.bodies) {
+      if (body.deadline > now) return Effect.zipRight(sleep(body.deadline - now), this.sweep)
+      this.bodies.delete(body)
+      body.close()
     }
     this.sweeping = false
     return Effect.void

@@ -18,10 +18,11 @@ import { resume } from "./resuming.ts"
 import type { ScheduleStepper } from "./scheduleStepper.ts"
 import { sleep } from "./sleep.ts"
 import { isRefusal, meaningOf } from "./statusTable.ts"
-import { type AnyFiber, SendSpan } from "./tracing.ts"
+import { type AnyFiber, isTraced, SendSpan } from "./tracing.ts"
 
 export const begin = (self: RequestState, fiber: AnyFiber): Step<void> => {
   const { isInitialize, isStateless, message, resumptionToken } = self.outgoing
+  self.connection.isTraced = isTraced(fiber)
   self.connection.span = SendSpan.start(fiber, message)
   const problem = resumptionToken === undefined ? undefined : tokenProblem(self, resumptionToken)
   if (problem !== undefined) {

@@ -9,6 +9,7 @@ import { BodyCollector } from "./body.ts"
 import type { Core, Handlers } from "./core.ts"
 import { EventReader } from "./eventReader.ts"
 import type { Inbox } from "./inbox.ts"
+import { LingeringBody } from "./lingering.ts"
 import { race } from "./race.ts"
 import { readRefusal, type Refusal } from "./refusal.ts"
 import type { LogicalStream } from "./streamMachine.ts"
@@ -16,12 +17,16 @@ import type { SendSpan } from "./tracing.ts"
 
 export class RequestConnection {
   span: SendSpan | undefined
+  isTraced = false
   /** Whether the body is, or was, a stream of events. */
   isStream = false
 
   private response: HttpExchange.Response | undefined
   private reader: EventReader | undefined
-  private abortOpen: (() => void) | undefined
+  /** Once the answer has come. */
+  private lingering: LingeringBody | undefined
+  /** While it is being opened. */
+  private opening: Opening | undefined
 
   private readonly core: Core
   private readonly inbox: Inbox
@@ -52,6 +57,8 @@ export class RequestConnection {
   ): Effect.Effect<A, E> {
     const { message } = this
     this.close()
+    const opening = new Opening(this.inbox.isAborted)
+    this.opening = opening
     return this.core.openThen({
       method,
       headers,
@@ -59,15 +66,14 @@ export class RequestConnection {
       message: method === "GET" ? undefined : "method" in message ? message.method : "response",
       requestId: this.requestId,
       lastEventId: method === "GET" ? this.machine.lastEventId : undefined,
-      exposeAbort: (abort) => {
-        this.abortOpen = abort
-        if (this.inbox.isAborted) abort()
-      },
+      exposeAbort: opening.exposeAbort,
+      isUnsafe: method === "POST" && !this.isTraced,
       span: this.span
     }, {
       onFailure: then.onFailure,
       onSuccess: (response) => {
-        this.abortOpen = undefined
+        opening.end()
+        this.opening = undefined
         this.response = response
         return then.onSuccess(response)
       }
@@ -113,18 +119,45 @@ export class RequestConnection {
   linger(): Effect.Effect<void> {
     const { response } = this
     if (!this.mayLinger || response === undefined) return Effect.void
+    this.lingering = new LingeringBody(response)
     response.resume()
-    return this.core.lingering.add(response)
+    return this.core.lingering.add(this.lingering)
   }
 
   /** The body ended by itself after the answer. */
   bodyOver(): void {
-    if (this.response !== undefined) this.core.lingering.remove(this.response)
+    if (this.lingering !== undefined) this.core.lingering.remove(this.lingering)
   }
 
   close(): void {
-    this.abortOpen?.()
+    this.opening?.abort()
     this.response?.close()
     this.reader?.stop()
+  }
+}
+
+/** How an exchange is aborted while it is being opened. The exchange may keep it for long, so it leads to nothing else. */
+class Opening {
+  private abortExchange: (() => void) | undefined
+  private isAborted: boolean
+
+  constructor(isAborted: boolean) {
+    this.isAborted = isAborted
+  }
+
+  readonly exposeAbort = (abort: () => void): void => {
+    if (this.isAborted) abort()
+    else this.abortExchange = abort
+  }
+
+  abort(): void {
+    this.isAborted = true
+    const { abortExchange } = this
+    this.end()
+    abortExchange?.()
+  }
+
+  end(): void {
+    this.abortExchange = undefined
   }
 }

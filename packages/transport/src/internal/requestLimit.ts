@@ -15,8 +15,10 @@ export class RequestLimit {
   /** Waits for a place, first come, first served. `onEnter` is called the moment it is given. */
   enter(onEnter: () => void): Effect.Effect<void> {
     return Effect.async((resume) => {
+      let enter: (() => void) | undefined = onEnter
       const admit = (): void => {
-        onEnter()
+        enter?.()
+        enter = undefined
         resume(Effect.void)
       }
       if (this.free > 0) {

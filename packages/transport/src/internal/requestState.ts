@@ -38,6 +38,7 @@ export interface Outgoing {
 export type Step<A> = Effect.Effect<A, TransportError>
 
 export class RequestState implements Running, InboxOwner {
+  place = -1
   session: Session | undefined
 
   readonly requestId: JsonRpc.RequestId | undefined

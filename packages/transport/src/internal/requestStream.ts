@@ -15,7 +15,7 @@ import { type Outgoing, RequestState, type Step } from "./requestState.ts"
 import { reconnect } from "./resuming.ts"
 import type { AnyFiber } from "./tracing.ts"
 
-type Messages = ReadonlyArray<JsonRpc.Message> | undefined
+export type Messages = ReadonlyArray<JsonRpc.Message> | undefined
 
 export class RequestStream {
   private readonly state: RequestState
@@ -45,7 +45,8 @@ export class RequestStream {
     })
   }
 
-  private step(fiber: AnyFiber): Step<Messages> {
+  /** The same, where the fiber is known. */
+  step(fiber: AnyFiber): Step<Messages> {
     const { inbox } = this.state
     const notes = inbox.takeNotes()
     if (notes !== undefined) return Effect.zipRight(Effect.all(notes, { discard: true }).pipe(annotated), this.pull)
@@ -61,7 +62,7 @@ export class RequestStream {
       this.state.forget()
       return Effect.succeed(undefined)
     }
-    if (this.state.machine.state === "Idle") return Effect.zipRight(begin(this.state, fiber), this.pull)
+    if (this.state.machine.state === "Idle") return Effect.flatMap(begin(this.state, fiber), () => this.step(fiber))
     if (inbox.isAborted) return this.state.fail(this.state.abortError())
     if (inbox.isTooLarge) {
       return this.state.fail(this.state.errors.tooLarge(this.state.core.options.maxMessageSize, "Unknown"))

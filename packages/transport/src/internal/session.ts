@@ -3,10 +3,11 @@
  *
  * Specification 2025-11-25, basic/transports, "Session Management".
  */
+import type { Member } from "./liveSet.ts"
 import type { SessionHeaders } from "./requestHeaders.ts"
 
 /** Something that runs within a session and is to fail at once when this side ends the session. */
-export interface Running {
+export interface Running extends Member {
   readonly session: Session | undefined
   readonly abort: () => void
 }

@@ -15,10 +15,11 @@ import * as JsonRpc from "../JsonRpc.ts"
 import type * as StreamableHttpTransport from "../StreamableHttpTransport.ts"
 import { type InvalidOptions, ProtocolError, type TransportError } from "../TransportError.ts"
 import { Core } from "./core.ts"
+import * as Once from "./once.ts"
 import { resolve } from "./options.ts"
 import { invalidHeader, isInitialize, ownHeaders, statelessVersion } from "./requestHeaders.ts"
 import type { Outgoing } from "./requestState.ts"
-import { RequestStream } from "./requestStream.ts"
+import { type Messages, RequestStream } from "./requestStream.ts"
 import { ServerStream } from "./serverStream.ts"
 import type { Session } from "./session.ts"
 
@@ -135,32 +136,34 @@ const directRequest = (
   core: Core,
   message: JsonRpc.Request,
   options: StreamableHttpTransport.RequestOptions
+): Answer => Effect.suspend(() => directRequestOnce(core, message, options))
+
+const directRequestOnce = (
+  core: Core,
+  message: JsonRpc.Request,
+  options: StreamableHttpTransport.RequestOptions
 ): Answer =>
   // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
-  Effect.uninterruptibleMask((restore) => {
+  Once.uninterruptibleMask((restore) => {
     const { onMessage } = options
     const outgoing = prepare(core, message, options, onMessage !== undefined)
     if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
     const stream = new RequestStream(core, outgoing)
-    const loop = (answer: JsonRpc.Response | undefined): Answer =>
-      Effect.flatMap(stream.pull, (messages) => {
+    const follow = (pull: Effect.Effect<Messages, TransportError>, answer: JsonRpc.Response | undefined): Answer =>
+      Effect.flatMap(pull, (messages) => {
         if (messages === undefined) {
-          return answer === undefined
-            ? Effect.fail(unanswered(message))
-            : Effect.succeed(answer)
+          return answer === undefined ? Effect.fail(unanswered(message)) : Effect.succeed(answer)
         }
         const last = messages[messages.length - 1]
         const latest = JsonRpc.isResponse(last) ? last : answer
         const others = latest === last ? messages.length - 1 : messages.length
-        const isLast = latest !== undefined && stream.isDrained
-        if (onMessage === undefined || others === 0) return isLast ? Effect.succeed(latest) : loop(latest)
-        return Effect.flatMap(forEachOf(messages, others, onMessage), () =>
-          isLast ? Effect.succeed(latest) : loop(latest))
+        const next = latest !== undefined && stream.isDrained ? Effect.succeed(latest) : follow(stream.pull, latest)
+        if (onMessage === undefined || others === 0) return next
+        return Effect.flatMap(forEachOf(messages, others, onMessage), () => next)
       })
     return Effect.catchAllCause(
-      restore(loop(undefined)),
-      (cause) =>
-        Effect.zipRight(stream.close(Exit.failCause(cause)), Effect.failCause(cause))
+      restore(Once.withFiberRuntime((fiber) => follow(stream.step(fiber), undefined))),
+      (cause) => Effect.zipRight(stream.close(Exit.failCause(cause)), Effect.failCause(cause))
     )
   })
 
