@@ -60,6 +60,13 @@ export interface SendOptions {
 export interface RequestOptions extends SendOptions {
   /** Run for every message before the answer, in order; the next is taken when it has ended. Without it they are dropped. */
   readonly onMessage?: ((message: JsonRpc.Message) => Effect.Effect<void>) | undefined
+  /** The same for all messages that came together, in the place of `onMessage`. */
+  readonly onMessages?: ((messages: ReadonlyArray<JsonRpc.Message>) => Effect.Effect<void>) | undefined
+  /**
+   * Called when the request begins, with a function that ends it, wherever it is run: it then fails with a `ConnectionError`
+   * of phase `Closed`, unless its answer has come. Interrupting does the same, but not in an uninterruptible region.
+   */
+  readonly exposeAbort?: ((abort: () => void) => void) | undefined
 }
 
 /**

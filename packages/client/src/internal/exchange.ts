@@ -76,8 +76,8 @@ export class Exchanges {
 
   /** Sends a request and gives the result of its answer. */
   send(wire: Wire, outgoing: Outgoing): Effect.Effect<unknown, ExchangeFailure> {
-    return Effect.withFiberRuntime((fiber, { runtimeFlags }) =>
-      runCall(() => new RunningCall(this, wire, outgoing, ++this.lastId, fiber, runtimeFlags))
+    return Effect.withFiberRuntime((fiber) =>
+      runCall(() => new RunningCall(this, wire, outgoing, ++this.lastId, fiber))
     )
   }
 

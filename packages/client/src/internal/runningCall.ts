@@ -4,6 +4,7 @@
 import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
 import type { TransportError } from "@effect-mcp/transport/TransportError"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,11 +17,12 @@ import type { Progress } from "../Progress.ts"
 import { Deadline, type Expiry } from "./deadlines.ts"
 import type { ExchangeFailure, Exchanges, Outgoing, Wire } from "./exchange.ts"
 import { isProgress } from "./guards.ts"
+import * as Once from "./once.ts"
 import { CallSpan, errorType, recordDuration } from "./telemetry.ts"
 
 /**
- * Leads to a call for as long as it runs. Effect and V8 keep what a fiber waited for longer than that (`once.ts` of the
- * transport says why), and so are former members of a `Map`: they are to keep this, and nothing else.
+ * Leads to a call for as long as it runs. V8 keeps former members of a `Map` for a while: they are to keep this, and nothing
+ * else.
  */
 export interface CallHandle {
   call: RunningCall | undefined
@@ -31,87 +33,54 @@ type CallFiber = Fiber.RuntimeFiber<unknown, ExchangeFailure>
 type Ended = Exit.Exit<unknown, ExchangeFailure>
 
 /** Runs a call to its end; once. */
-export const run = (make: () => RunningCall): Effect.Effect<unknown, ExchangeFailure> => {
-  const handle: CallHandle = { call: undefined }
-  let begin: typeof make | undefined = make
-  return Effect.async((resume) => {
-    handle.call = begin?.()
-    begin = undefined
-    handle.call?.start(handle, resume)
-    // What came to its end by itself is not cancelled, even if the caller did not get to see it.
-    return Effect.suspend(() => handle.call?.interrupt() ?? Effect.void)
-  })
-}
+export const run = (make: () => RunningCall): Effect.Effect<unknown, ExchangeFailure> =>
+  Once.uninterruptibleMask((restore) => make().run(restore))
 
 export class RunningCall {
   private readonly exchanges: Exchanges
   private readonly wire: Wire
   private readonly outgoing: Outgoing
   private readonly id: number
+  private readonly parent: CallFiber
   private readonly startedAt: number
+  private readonly handle: CallHandle = { call: this }
   private readonly deadline: Deadline
   private readonly span: CallSpan | undefined
 
-  private readonly parent: CallFiber
-  private readonly runtimeFlags: RuntimeFlags.RuntimeFlags
-  private child: CallFiber | undefined
-  private onEnd: ((exit: Ended) => void) | undefined
+  /** Why it was given up. */
+  private error: ExchangeFailure | undefined
+  private abort: (() => void) | undefined
+  private handling: Handling | undefined
 
-  constructor(
-    exchanges: Exchanges,
-    wire: Wire,
-    outgoing: Outgoing,
-    id: number,
-    parent: CallFiber,
-    runtimeFlags: RuntimeFlags.RuntimeFlags
-  ) {
+  constructor(exchanges: Exchanges, wire: Wire, outgoing: Outgoing, id: number, parent: CallFiber) {
     this.exchanges = exchanges
     this.wire = wire
     this.outgoing = outgoing
     this.id = id
     this.parent = parent
-    this.runtimeFlags = runtimeFlags
     this.startedAt = this.now
     this.deadline = new Deadline(this.startedAt, outgoing.limits, (kind) => this.giveUp(timedOut(outgoing, kind)))
     const { method, target } = outgoing
     this.span = CallSpan.start(parent, { method, target, protocolVersion: wire.protocolVersion, requestId: id })
   }
 
-  start(handle: CallHandle, onEnd: (exit: Ended) => void): void {
-    const ended = (exit: Ended): void => {
-      handle.call = undefined
-      onEnd(exit)
-    }
-    this.onEnd = ended
-    // A fiber of its own, so that a time limit can end it, even where the caller cannot be interrupted; forked with all that
-    // the caller has.
-    const { parent } = this
-    const child = Runtime.runFork(
-      Runtime.make({
-        context: parent.currentContext,
-        runtimeFlags: RuntimeFlags.enable(this.runtimeFlags, RuntimeFlags.Interruption),
-        fiberRefs: parent.getFiberRefs()
-      }),
-      this.span === undefined ? this.exchange : this.span.around(this.exchange)
-    )
-    this.child = child
-    child.addObserver((exit) => this.finish(exit))
-    if (this.onEnd !== undefined) this.exchanges.began(this.id, handle, this.deadline)
+  run(restore: Once.Restore): Effect.Effect<unknown, ExchangeFailure> {
+    this.exchanges.began(this.id, this.handle, this.deadline)
+    const exchange = Once.suspend(() => this.span === undefined ? this.exchange : this.span.around(this.exchange))
+    return Effect.matchCauseEffect(restore(exchange), {
+      onFailure: (cause) => this.failed(cause),
+      onSuccess: (response) => this.finish(this.error === undefined ? this.toExit(response) : Exit.fail(this.error))
+    })
   }
 
-  /** Ends it with an error. The server is told. */
+  /** Ends it with an error, wherever it is. The server is told. */
   giveUp(error: ExchangeFailure): void {
-    const { child } = this
-    this.finish(Exit.fail(error))
-    this.exchanges.cancel(this.wire, this.outgoing.method, this.id, error.message)
-    child?.unsafeInterruptAsFork(child.id())
-  }
-
-  /** Nobody waits for it any more. The server is told. */
-  interrupt(): Effect.Effect<void> {
+    if (this.handle.call === undefined || this.error !== undefined) return
+    this.error = error
     this.exchanges.ended(this.id, this.deadline)
-    this.exchanges.cancel(this.wire, this.outgoing.method, this.id, "the call was interrupted")
-    return this.child === undefined ? Effect.void : Fiber.interrupt(this.child)
+    this.cancel(error.message)
+    this.abort?.()
+    this.handling?.giveUp()
   }
 
   /** Progress that did not come on the stream of its call, as some servers send it. */
@@ -122,37 +91,79 @@ export class RunningCall {
     return this.held(onProgress(progress))
   }
 
-  private get now(): number {
-    return this.exchanges.clock.unsafeCurrentTimeMillis()
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  private failed(cause: Cause.Cause<TransportError>): Effect.Effect<unknown, ExchangeFailure> {
+    if (this.error !== undefined) return this.finish(Exit.fail(this.error))
+    const exit = this.finish(Exit.failCause(cause))
+    if (!Cause.isInterrupted(cause)) return exit
+    // Nobody waits for it any more.
+    this.cancel("the call was interrupted")
+    return this.handling === undefined ? exit : Effect.zipRight(this.handling.interrupted, exit)
   }
 
-  private finish(exit: Ended): void {
-    const { onEnd } = this
-    if (onEnd === undefined) return
-    this.onEnd = undefined
+  private finish(exit: Ended): Ended {
+    this.handle.call = undefined
+    this.abort = undefined
     this.exchanges.ended(this.id, this.deadline)
     const { method } = this.outgoing
     const type = errorType(method, exit)
     recordDuration(this.parent, method, this.now - this.startedAt, type)
     this.span?.end(exit, type)
-    onEnd(exit)
+    return exit
   }
 
-  private get exchange(): Effect.Effect<unknown, JsonRpcError | TransportError> {
-    const { outgoing } = this
-    const request = toRequest(this.wire, outgoing, this.id, this.exchanges.logLevel, this.span)
-    const answer = StreamableHttpTransport.request(this.exchanges.transport, request, {
-      headers: outgoing.headers,
-      onMessage: (message) => {
-        this.deadline.touch(this.now)
-        return this.onMessage(message)
-      }
+  private cancel(reason: string): void {
+    this.exchanges.cancel(this.wire, this.outgoing.method, this.id, reason)
+  }
+
+  private toExit(response: JsonRpc.Response): Ended {
+    const { method, target } = this.outgoing
+    return "error" in response && response.error !== undefined
+      ? Exit.fail(new JsonRpcError({ method, target, outcome: outcomeOf(response.error), error: response.error }))
+      : Exit.succeed("result" in response ? response.result : undefined)
+  }
+
+  // --- the messages -------------------------------------------------------------------------------------------------
+
+  private get now(): number {
+    return this.exchanges.clock.unsafeCurrentTimeMillis()
+  }
+
+  private get exchange(): Effect.Effect<JsonRpc.Response, TransportError> {
+    const request = toRequest(this.wire, this.outgoing, this.id, this.exchanges.logLevel, this.span)
+    return StreamableHttpTransport.request(this.exchanges.transport, request, {
+      headers: this.outgoing.headers,
+      exposeAbort: (abort) => {
+        if (this.error === undefined) this.abort = abort
+        else abort()
+      },
+      onMessages: (messages) => this.onMessages(messages)
     })
-    return answered(answer, outgoing.method, outgoing.target)
+  }
+
+  /** The application's part runs in a fiber of its own, so that a time limit ends the call whatever it does. */
+  private onMessages(messages: ReadonlyArray<JsonRpc.Message>): Effect.Effect<void> {
+    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+      const handling = new Handling(
+        fiber,
+        runtimeFlags,
+        Effect.forEach(messages, (message) => this.onMessage(message), discarding)
+      )
+      if (handling.exit !== undefined) return handling.exit
+      this.handling = handling
+      return Effect.zipRight(
+        handling.ended,
+        Effect.sync(() => {
+          this.handling = undefined
+        })
+      )
+    })
   }
 
   private onMessage(message: JsonRpc.Message): Effect.Effect<void> {
     const { exchanges, id, outgoing } = this
+    this.deadline.touch(this.now)
     if (!("method" in message)) return Effect.void
     if ("id" in message && message.id !== undefined) return exchanges.inbound.request(message)
     if (!JsonRpc.isNotification(message)) return Effect.void
@@ -172,6 +183,53 @@ export class RunningCall {
   private held(handling: Effect.Effect<void>): Effect.Effect<void> {
     this.deadline.hold()
     return Effect.map(handling, () => this.deadline.touch(this.now))
+  }
+}
+
+const discarding = { discard: true } as const
+
+/** What the application does with messages. */
+class Handling {
+  private readonly fiber: Fiber.RuntimeFiber<void>
+  private onGivenUp: (() => void) | undefined
+
+  constructor(
+    parent: Fiber.RuntimeFiber<unknown, unknown>,
+    flags: RuntimeFlags.RuntimeFlags,
+    work: Effect.Effect<void>
+  ) {
+    // Begun at once, with all that the caller has, but for a region in which it cannot be interrupted.
+    this.fiber = Runtime.runFork(
+      Runtime.make({
+        context: parent.currentContext,
+        runtimeFlags: RuntimeFlags.enable(flags, RuntimeFlags.Interruption),
+        fiberRefs: parent.getFiberRefs()
+      }),
+      work
+    )
+  }
+
+  /** How it ended, if it has. */
+  get exit(): Exit.Exit<void> | undefined {
+    return this.fiber.unsafePoll() ?? undefined
+  }
+
+  /** Ends with it, or when the call is given up. */
+  get ended(): Effect.Effect<void> {
+    return Once.async((resume) => {
+      this.onGivenUp = () => resume(Effect.interrupt)
+      this.fiber.addObserver(resume)
+    })
+  }
+
+  get interrupted(): Effect.Effect<void> {
+    return Effect.asVoid(Fiber.interrupt(this.fiber))
+  }
+
+  /** Nobody waits until it has ended. */
+  giveUp(): void {
+    this.fiber.unsafeInterruptAsFork(this.fiber.id())
+    this.onGivenUp?.()
   }
 }
 
@@ -200,16 +258,6 @@ export const metaOf = (params: JsonRpc.Params | undefined): object | undefined =
   const meta = params?._meta
   return typeof meta === "object" && meta !== null ? meta : undefined
 }
-
-const answered = (
-  answer: Effect.Effect<JsonRpc.Response, TransportError>,
-  method: string,
-  target: string | undefined
-): Effect.Effect<unknown, JsonRpcError | TransportError> =>
-  Effect.flatMap(answer, (response) =>
-    "error" in response && response.error !== undefined
-      ? Effect.fail(new JsonRpcError({ method, target, outcome: outcomeOf(response.error), error: response.error }))
-      : Effect.succeed("result" in response ? response.result : undefined))
 
 /** Errors with which a server says that it did not begin to execute the request. */
 const refusals: ReadonlySet<number> = new Set([-32700, -32600, -32601, -32602, -32020, -32021, -32022])

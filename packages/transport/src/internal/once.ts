@@ -21,9 +21,11 @@ export const async = <A, E = never>(
   })
 }
 
+export type Restore = <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
 /** `Effect.uninterruptibleMask`. What is given to `restore` is to be made here, too. */
 export const uninterruptibleMask = <A, E>(
-  make: (restore: <B, F>(effect: Effect.Effect<B, F>) => Effect.Effect<B, F>) => Effect.Effect<A, E>
+  make: (restore: Restore) => Effect.Effect<A, E>
 ): Effect.Effect<A, E> => {
   let next: typeof make | undefined = make
   return Effect.uninterruptibleMask((restore) => {

@@ -35,6 +35,11 @@ export class RequestStream {
     return isSettled && !inbox.hasItems && this.announce === undefined && !isKept
   }
 
+  /** Lets it fail, from outside of the fiber that pulls; not when the answer has come. */
+  abort(): void {
+    this.state.abort()
+  }
+
   /** Ends it at once, whatever its state: its connection is closed, no reconnect follows. */
   close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {

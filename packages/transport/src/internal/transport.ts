@@ -13,10 +13,11 @@ import * as Stream from "effect/Stream"
 import type * as HttpExchange from "../HttpExchange.ts"
 import * as JsonRpc from "../JsonRpc.ts"
 import type * as StreamableHttpTransport from "../StreamableHttpTransport.ts"
-import { type InvalidOptions, ProtocolError, type TransportError } from "../TransportError.ts"
+import { ConnectionError, type InvalidOptions, ProtocolError, type TransportError } from "../TransportError.ts"
 import { Core } from "./core.ts"
 import * as Once from "./once.ts"
 import { resolve } from "./options.ts"
+import { race } from "./race.ts"
 import { invalidHeader, isInitialize, ownHeaders, statelessVersion } from "./requestHeaders.ts"
 import type { Outgoing } from "./requestState.ts"
 import { type Messages, RequestStream } from "./requestStream.ts"
@@ -145,10 +146,11 @@ const directRequestOnce = (
 ): Answer =>
   // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
   Once.uninterruptibleMask((restore) => {
-    const { onMessage } = options
-    const outgoing = prepare(core, message, options, onMessage !== undefined)
+    const handle = handlerOf(options)
+    const outgoing = prepare(core, message, options, handle !== undefined)
     if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
     const stream = new RequestStream(core, outgoing)
+    options.exposeAbort?.(() => stream.abort())
     const follow = (pull: Effect.Effect<Messages, TransportError>, answer: JsonRpc.Response | undefined): Answer =>
       Effect.flatMap(pull, (messages) => {
         if (messages === undefined) {
@@ -158,8 +160,9 @@ const directRequestOnce = (
         const latest = JsonRpc.isResponse(last) ? last : answer
         const others = latest === last ? messages.length - 1 : messages.length
         const next = latest !== undefined && stream.isDrained ? Effect.succeed(latest) : follow(stream.pull, latest)
-        if (onMessage === undefined || others === 0) return next
-        return Effect.flatMap(forEachOf(messages, others, onMessage), () => next)
+        return handle === undefined || others === 0
+          ? next
+          : Effect.flatMap(handle(others === messages.length ? messages : messages.slice(0, others)), () => next)
       })
     return Effect.catchAllCause(
       restore(Once.withFiberRuntime((fiber) => follow(stream.step(fiber), undefined))),
@@ -167,15 +170,19 @@ const directRequestOnce = (
     )
   })
 
-/** Runs it for so many of the messages, one after the other. */
+const handlerOf = (
+  { onMessage, onMessages }: StreamableHttpTransport.RequestOptions
+): ((messages: ReadonlyArray<JsonRpc.Message>) => Effect.Effect<void>) | undefined =>
+  onMessages ?? (onMessage === undefined ? undefined : (messages) => forEachOf(messages, onMessage))
+
+/** One after the other. */
 const forEachOf = (
   messages: ReadonlyArray<JsonRpc.Message>,
-  count: number,
   onMessage: (message: JsonRpc.Message) => Effect.Effect<void>
 ): Effect.Effect<void> => {
   let next = 0
   return Effect.whileLoop({
-    while: () => next < count,
+    while: () => next < messages.length,
     body: () => {
       const message = messages[next++]
       return message === undefined ? Effect.void : onMessage(message)
@@ -190,20 +197,30 @@ const requestBySend = (
   message: JsonRpc.Request,
   options: StreamableHttpTransport.RequestOptions
 ): Answer => {
-  const onMessage = options.onMessage ?? (() => Effect.void)
+  const handle = handlerOf(options) ?? (() => Effect.void)
   const last = Stream.runFoldEffect(
     transport.send(message, options),
     Option.none<JsonRpc.Response>(),
-    (answer, next) => JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(onMessage(next), answer)
+    (answer, next) => JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(handle([next]), answer)
   )
-  return Effect.flatMap(
+  const answered = Effect.flatMap(
     last,
     Option.match({
       onNone: () => Effect.fail(unanswered(message)),
       onSome: Effect.succeed
     })
   )
+  const { exposeAbort } = options
+  return exposeAbort === undefined ? answered : race(answered, aborted(message, exposeAbort))
 }
+
+const aborted = (
+  { id }: JsonRpc.Request,
+  exposeAbort: (abort: () => void) => void
+): Effect.Effect<never, ConnectionError> =>
+  Effect.async((resume) =>
+    exposeAbort(() => resume(Effect.fail(new ConnectionError({ requestId: id, phase: "Closed", outcome: "Unknown" }))))
+  )
 
 const unanswered = (message: JsonRpc.Request): ProtocolError =>
   new ProtocolError({
