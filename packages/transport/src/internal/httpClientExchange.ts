@@ -19,6 +19,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -89,6 +90,13 @@ export const make = (
 
     return { open }
   })
+
+/** The same over the platform's `fetch`. */
+export const makeFetch = (init: RequestInit | undefined): Effect.Effect<HttpExchange.Service, never, Scope.Scope> =>
+  Effect.provide(make({ inflates: true }), [
+    FetchHttpClient.layer,
+    Layer.succeed(FetchHttpClient.RequestInit, init ?? {})
+  ])
 
 type UpdateRefs = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs
 
