@@ -6,7 +6,6 @@
  * so that the whole of every request would be kept, and be copied by the collector: half of what a request cost.
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 
 /** `Effect.async` without a way to be interrupted: who waits sees to that. */
 export const async = <A, E = never>(
@@ -42,18 +41,6 @@ export const suspend = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Eff
     const begin = next
     next = undefined
     return begin === undefined ? again : begin()
-  })
-}
-
-/** `Effect.withFiberRuntime`. */
-export const withFiberRuntime = <A, E>(
-  make: (fiber: Fiber.RuntimeFiber<unknown, unknown>) => Effect.Effect<A, E>
-): Effect.Effect<A, E> => {
-  let next: typeof make | undefined = make
-  return Effect.withFiberRuntime((fiber) => {
-    const begin = next
-    next = undefined
-    return begin === undefined ? again : begin(fiber)
   })
 }
 

@@ -50,8 +50,7 @@ export class RequestStream {
     })
   }
 
-  /** The same, where the fiber is known. */
-  step(fiber: AnyFiber): Step<Messages> {
+  private step(fiber: AnyFiber): Step<Messages> {
     const { inbox } = this.state
     const notes = inbox.takeNotes()
     if (notes !== undefined) return Effect.zipRight(Effect.all(notes, { discard: true }).pipe(annotated), this.pull)

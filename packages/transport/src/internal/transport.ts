@@ -165,7 +165,7 @@ const directRequestOnce = (
           : Effect.flatMap(handle(others === messages.length ? messages : messages.slice(0, others)), () => next)
       })
     return Effect.catchAllCause(
-      restore(Once.withFiberRuntime((fiber) => follow(stream.step(fiber), undefined))),
+      restore(Once.suspend(() => follow(stream.pull, undefined))),
       (cause) => Effect.zipRight(stream.close(Exit.failCause(cause)), Effect.failCause(cause))
     )
   })
