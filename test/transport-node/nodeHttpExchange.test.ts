@@ -6,6 +6,7 @@ import { ScriptedServer } from "@effect-mcp/testing"
 import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
 import { NodeHttpExchange, NodeStreamableHttpTransport } from "@effect-mcp/transport-node"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as Headers from "@effect/platform/Headers"
 import { assert, describe, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -22,6 +23,7 @@ import type { TLSSocket } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { Agent, MockAgent } from "undici"
 import { eventually } from "../support/harness.ts"
+import { recordSpans } from "../support/recordSpans.ts"
 import { assertError, failure, soon } from "../support/sending.ts"
 
 const session = { sessionId: "adopted", protocolVersion: "2025-11-25" }
@@ -287,4 +289,77 @@ describe("NodeHttpExchange", () => {
       const error = yield* failure(run("not a url"))
       assert.include(String(error), "url")
     }))
+
+  describe("unsafeOpen", () => {
+    const postOf = (url: string, more?: Partial<HttpExchange.Request>): HttpExchange.Request => ({
+      method: "POST",
+      url: new URL(url),
+      headers: Headers.empty,
+      body: JSON.stringify(ping),
+      ...more
+    })
+
+    const headOf = (exchange: HttpExchange.Service, request: HttpExchange.Request) =>
+      soon(Effect.async<HttpExchange.Response, HttpExchange.ExchangeError>((resume) => {
+        assert(exchange.unsafeOpen !== undefined)
+        exchange.unsafeOpen(request, resume)
+      }))
+
+    it.scopedLive("gives the head, as `open` does", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const exchange = yield* NodeHttpExchange.make()
+        const response = yield* headOf(exchange, postOf(server.url))
+        assert.strictEqual(response.status, 200)
+        response.close()
+      }))
+
+    it.scopedLive("is ended before the head by what it exposes", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback([ScriptedServer.on({}, ScriptedServer.never)])
+        const exchange = yield* NodeHttpExchange.make()
+        const exit = yield* Effect.exit(headOf(
+          exchange,
+          postOf(server.url, { exposeAbort: (abort) => void setTimeout(abort, 20) })
+        ))
+        assert(Exit.isFailure(exit) && exit.cause._tag === "Fail" && exit.cause.error.sent)
+      }))
+
+    it.scopedLive("of a closed exchange fails: nothing was sent", () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const exchange = yield* Scope.extend(NodeHttpExchange.make(), scope)
+        yield* Scope.close(scope, Exit.void)
+        const error = yield* Effect.flip(headOf(exchange, postOf("http://127.0.0.1:1/mcp")))
+        assert.isFalse(error.sent)
+      }))
+
+    it.scopedLive("carries requests where nobody traces, and nothing else", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const inner = yield* NodeHttpExchange.make()
+        const used: Array<string> = []
+        const counted: HttpExchange.Service = {
+          open: (request) =>
+            Effect.suspend(() => {
+              used.push(`open ${request.method}`)
+              return inner.open(request)
+            }),
+          unsafeOpen: (request, onHead) => {
+            used.push(`unsafeOpen ${request.method}`)
+            inner.unsafeOpen?.(request, onHead)
+          }
+        }
+        const scope = yield* Scope.make()
+        const transport = yield* StreamableHttpTransport.makeExchange({ url: server.url, session }).pipe(
+          Effect.provideService(HttpExchange.HttpExchange, counted),
+          Scope.extend(scope)
+        )
+        const request = StreamableHttpTransport.request(transport, ping)
+        yield* soon(request)
+        yield* soon(Effect.provide(request, recordSpans().layer))
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(used, ["unsafeOpen POST", "open POST", "open DELETE"])
+      }))
+  })
 })
