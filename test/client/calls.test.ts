@@ -9,9 +9,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import {
   collecting,
   connected,
@@ -482,6 +484,33 @@ describe.each(eras)("what is sent, %s", (era) => {
 })
 
 describe.each(eras)("progress, %s", (era) => {
+  it.scoped("what onProgress forks goes on after it, and what it sets is there for the next", () =>
+    Effect.gen(function*() {
+      const { client, next } = yield* connected(era)
+      const count = yield* FiberRef.make(0)
+      const seen: Array<string> = []
+      const calling = yield* start(client.callTool("a", {}, {
+        onProgress: ({ progress }) =>
+          Effect.gen(function*() {
+            const before = yield* FiberRef.getAndUpdate(count, (n) => n + 1)
+            yield* Effect.fork(Effect.zipRight(
+              Effect.sleep("10 millis"),
+              Effect.sync(() => void seen.push(`${progress} after ${before}`))
+            ))
+          })
+      }))
+      const incoming = yield* next
+      yield* incoming.reply(progressOf(incoming.message, 1))
+      yield* settle
+      yield* incoming.reply(progressOf(incoming.message, 2))
+      yield* settle
+      yield* TestClock.adjust("10 millis")
+      yield* settle
+      assert.deepStrictEqual(seen.toSorted(), ["1 after 0", "2 after 1"])
+      yield* incoming.reply(TestTransport.result({ content: [] }))
+      yield* now(Fiber.join(calling))
+    }))
+
   it.scoped("each call gets its own, in order; nobody asks for it without onProgress", () =>
     Effect.gen(function*() {
       const { client, next } = yield* connected(era)

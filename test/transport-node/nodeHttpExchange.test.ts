@@ -22,6 +22,7 @@ import { type AddressInfo, connect, type Server, type Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { Agent, MockAgent } from "undici"
+import { find } from "../../packages/transport/src/internal/unsafeOpen.ts"
 import { eventually } from "../support/harness.ts"
 import { recordSpans } from "../support/recordSpans.ts"
 import { assertError, failure, soon } from "../support/sending.ts"
@@ -301,8 +302,9 @@ describe("NodeHttpExchange", () => {
 
     const headOf = (exchange: HttpExchange.Service, request: HttpExchange.Request) =>
       soon(Effect.async<HttpExchange.Response, HttpExchange.ExchangeError>((resume) => {
-        assert(exchange.unsafeOpen !== undefined)
-        exchange.unsafeOpen(request, resume)
+        const unsafeOpen = find(exchange)
+        assert(unsafeOpen !== undefined)
+        unsafeOpen(request, resume)
       }))
 
     it.scopedLive("gives the head, as `open` does", () =>
@@ -334,32 +336,58 @@ describe("NodeHttpExchange", () => {
         assert.isFalse(error.sent)
       }))
 
-    it.scopedLive("carries requests where nobody traces, and nothing else", () =>
+    const used: Array<string> = []
+    const counted = (inner: HttpExchange.Service): HttpExchange.Service => {
+      const { open } = inner
+      const unsafeOpen = find(inner)
+      return HttpExchange.withUnsafeOpen({
+        open: (request) =>
+          Effect.suspend(() => {
+            used.push(`open ${request.method}`)
+            return open(request)
+          })
+      }, (request, onHead) => {
+        used.push(`unsafeOpen ${request.method}`)
+        unsafeOpen?.(request, onHead)
+      })
+    }
+
+    const useOf = (exchange: HttpExchange.Service, url: string) =>
       Effect.gen(function*() {
-        const server = yield* ScriptedServer.makeLoopback(script)
-        const inner = yield* NodeHttpExchange.make()
-        const used: Array<string> = []
-        const counted: HttpExchange.Service = {
-          open: (request) =>
-            Effect.suspend(() => {
-              used.push(`open ${request.method}`)
-              return inner.open(request)
-            }),
-          unsafeOpen: (request, onHead) => {
-            used.push(`unsafeOpen ${request.method}`)
-            inner.unsafeOpen?.(request, onHead)
-          }
-        }
+        used.length = 0
         const scope = yield* Scope.make()
-        const transport = yield* StreamableHttpTransport.makeExchange({ url: server.url, session }).pipe(
-          Effect.provideService(HttpExchange.HttpExchange, counted),
+        const transport = yield* StreamableHttpTransport.makeExchange({ url, session }).pipe(
+          Effect.provideService(HttpExchange.HttpExchange, exchange),
           Scope.extend(scope)
         )
         const request = StreamableHttpTransport.request(transport, ping)
         yield* soon(request)
         yield* soon(Effect.provide(request, recordSpans().layer))
         yield* Scope.close(scope, Exit.void)
-        assert.deepStrictEqual(used, ["unsafeOpen POST", "open POST", "open DELETE"])
+        return used.slice()
+      })
+
+    it.scopedLive("carries what is posted where nobody traces, and nothing else", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const exchange = counted(yield* NodeHttpExchange.make())
+        assert.deepStrictEqual(yield* useOf(exchange, server.url), ["unsafeOpen POST", "open POST", "open DELETE"])
+      }))
+
+    it.scopedLive("never goes around a decorator, not even around one that copies the rest", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const inner = counted(yield* NodeHttpExchange.make())
+        let decorated = 0
+        const exchange: HttpExchange.Service = {
+          ...inner,
+          open: (request) => {
+            decorated++
+            return inner.open(request)
+          }
+        }
+        assert.deepStrictEqual(yield* useOf(exchange, server.url), ["open POST", "open POST", "open DELETE"])
+        assert.strictEqual(decorated, 3)
       }))
   })
 })

@@ -1,5 +1,5 @@
 import { TestTransport } from "@effect-mcp/testing"
-import { type JsonRpc, StreamableHttpTransport, TransportError } from "@effect-mcp/transport"
+import { HttpExchange, type JsonRpc, StreamableHttpTransport, TransportError } from "@effect-mcp/transport"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -91,6 +91,7 @@ overEveryClient("a request that is aborted from outside", (client) => {
       const server = yield* rawServer(() => {})
       const transport = yield* connect(client, server, { maxConcurrentRequests: 1 })
       const first = yield* start(transport)
+      yield* eventually(() => server.arrivals.length === 1)
       const second = yield* start(transport, {}, call(2))
       yield* second.abort
       assertClosed(yield* soon(Fiber.await(second.fiber)))
@@ -112,7 +113,76 @@ overEveryClient("a request that is aborted from outside", (client) => {
     }))
 })
 
+overEveryClient("a request that is aborted before it begins", (client) => {
+  it.scopedLive("is never sent", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer(({ json, message }) => json(answer(message?.id)))
+      const transport = yield* connect(client, server)
+      const exit = yield* soon(Effect.exit(
+        StreamableHttpTransport.request(transport, call(), { exposeAbort: (abort) => abort() })
+      ))
+      assertClosed(exit)
+      yield* StreamableHttpTransport.request(transport, call(2))
+      assert.deepStrictEqual(server.arrivals.map(({ message }) => message?.id), [2])
+    }))
+})
+
+overEveryClient("a request that is aborted while a refusal is read", (client) => {
+  it.scopedLive("ends as it does anywhere", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer(({ respond }) => void respond(200, { "content-type": "text/html" }).write("<p>"))
+      const transport = yield* connect(client, server)
+      const { abort, fiber } = yield* start(transport)
+      yield* eventually(() => server.arrivals.length === 1)
+      yield* Effect.sleep("30 millis")
+      yield* abort
+      assertClosed(yield* soon(Fiber.await(fiber)))
+    }))
+})
+
+describe("over an exchange that does nothing with exposeAbort", () => {
+  const never: HttpExchange.Service["open"] = () => Effect.never
+
+  const exchanges: ReadonlyArray<readonly [string, HttpExchange.Service["open"]]> = [
+    ["and never opens", never],
+    ["and cannot be interrupted", () => Effect.uninterruptible(Effect.never)],
+    ["and does something else before", (request) => Effect.zipRight(Effect.sleep("1 hour"), never(request))],
+    ["and tries again and again", (request) => {
+      const failed = Effect.async<never, HttpExchange.ExchangeError>((resume) => {
+        const fail = () => resume(Effect.fail(new HttpExchange.ExchangeError({ sent: false, cause: "again" })))
+        request.exposeAbort?.(fail)
+        setTimeout(fail, 5)
+      })
+      return Effect.retry(failed, Schedule.spaced("5 millis"))
+    }]
+  ]
+
+  for (const [what, open] of exchanges) {
+    it.scopedLive(`a request ends when it is aborted (${what})`, () =>
+      Effect.gen(function*() {
+        const transport = yield* StreamableHttpTransport.makeExchange({ url: "http://127.0.0.1:1/mcp" }).pipe(
+          Effect.provideService(HttpExchange.HttpExchange, { open })
+        )
+        const { abort, fiber } = yield* start(transport)
+        yield* Effect.sleep("20 millis")
+        yield* abort
+        assertClosed(yield* soon(Fiber.await(fiber)))
+      }))
+  }
+})
+
 describe("over a transport that is not the library's", () => {
+  it.scopedLive("a request that is aborted does not wait for what its stream does at its end", () =>
+    Effect.gen(function*() {
+      const { transport } = yield* TestTransport.make({
+        "tools/call": TestTransport.stream(Stream.ensuring(Stream.never, Effect.sleep("3 seconds")))
+      })
+      const { abort, fiber } = yield* start(transport)
+      yield* Effect.sleep("20 millis")
+      yield* abort
+      assertClosed(yield* soon(Fiber.await(fiber)))
+    }))
+
   it.scopedLive("a request is aborted as well, and so is what its messages are handled with", () =>
     Effect.gen(function*() {
       let interrupted = false

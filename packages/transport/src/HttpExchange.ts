@@ -7,15 +7,18 @@
  *
  * @since 0.1.0
  */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as Headers from "@effect/platform/Headers"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { ExchangeError } from "./internal/exchangeErrors.ts"
 import * as tracing from "./internal/exchangeTracing.ts"
+import * as internal from "./internal/httpClientExchange.ts"
+import * as unsafe from "./internal/unsafeOpen.ts"
 
 /**
  * What is to be sent.
@@ -119,14 +122,6 @@ export {
  */
 export class HttpExchange extends Context.Tag("@effect-mcp/transport/HttpExchange")<HttpExchange, {
   readonly open: (request: Request) => Effect.Effect<Response, ExchangeError>
-  /**
-   * Optional: the same at once and without a fiber, for where each step counts. The exchange begins within the call, `onHead`
-   * is called once, now or later, and only `exposeAbort` ends it before. No span is made. The transport uses it, where there
-   * is one and no tracer, for requests; a decorator that has `open` alone is never gone around.
-   */
-  readonly unsafeOpen?:
-    | ((request: Request, onHead: (head: Exit.Exit<Response, ExchangeError>) => void) => void)
-    | undefined
 }>() {}
 
 /**
@@ -148,12 +143,9 @@ export type Service = Context.Tag.Service<typeof HttpExchange>
  * @since 0.1.0
  * @category constructors
  */
-export const fromHttpClient: Effect.Effect<Service, never, HttpClient.HttpClient | Scope.Scope> = Effect.suspend(() =>
-  Effect.flatMap(httpClientExchange, ({ make }) => make({ inflates: false }))
-)
-
-// Loaded by those who use it: the platform's HttpClient takes a tenth of the time that everything else takes.
-const httpClientExchange = Effect.promise(() => import("./internal/httpClientExchange.ts"))
+export const fromHttpClient: Effect.Effect<Service, never, HttpClient.HttpClient | Scope.Scope> = internal.make({
+  inflates: false
+})
 
 /**
  * {@link fromHttpClient} as a layer.
@@ -184,7 +176,9 @@ export const layerHttpClient: Layer.Layer<HttpExchange, never, HttpClient.HttpCl
  * @category layers
  */
 export const layerFetch = (init?: RequestInit): Layer.Layer<HttpExchange> =>
-  Layer.scoped(HttpExchange, Effect.flatMap(httpClientExchange, ({ makeFetch }) => makeFetch(init)))
+  Layer.scoped(HttpExchange, internal.make({ inflates: true })).pipe(
+    Layer.provide([FetchHttpClient.layer, Layer.succeed(FetchHttpClient.RequestInit, init ?? {})])
+  )
 
 /**
  * Gives every exchange a span, `http.client POST` and the like, with the attributes of OpenTelemetry's HTTP conventions, and
@@ -197,3 +191,20 @@ export const layerFetch = (init?: RequestInit): Layer.Layer<HttpExchange> =>
  * @category decorators
  */
 export const withTracing: (exchange: Service) => Service = tracing.withTracing
+
+/**
+ * Gives an exchange a second form of its `open`, without a fiber, for where each step counts: it begins the exchange within
+ * the call, calls `onHead` once, now or later, and is ended before by `exposeAbort` alone. It makes no span.
+ *
+ * The transport uses it for what it posts, unless that is traced. It belongs to this very `open`: a decorator that has one
+ * of its own is never gone around.
+ *
+ * For implementations of your own, `open` included; what is made here has it already.
+ *
+ * @since 0.1.0
+ * @category decorators
+ */
+export const withUnsafeOpen: (
+  exchange: Service,
+  unsafeOpen: (request: Request, onHead: (head: Exit.Exit<Response, ExchangeError>) => void) => void
+) => Service = unsafe.register

@@ -63,8 +63,9 @@ export interface RequestOptions extends SendOptions {
   /** The same for all messages that came together, in the place of `onMessage`. */
   readonly onMessages?: ((messages: ReadonlyArray<JsonRpc.Message>) => Effect.Effect<void>) | undefined
   /**
-   * Called when the request begins, with a function that ends it, wherever it is run: it then fails with a `ConnectionError`
-   * of phase `Closed`, unless its answer has come. Interrupting does the same, but not in an uninterruptible region.
+   * Called when the request begins, with a function that lets it fail with a `ConnectionError` of phase `Closed`, unless its
+   * answer has come; what runs for a message that came ends first. Interrupting does the same and ends that, too, but not in
+   * an uninterruptible region.
    */
   readonly exposeAbort?: ((abort: () => void) => void) | undefined
 }

@@ -1,6 +1,6 @@
 /**
- * One request and its answer: ids, `_meta`, time limits, cancellation in the way of the era, span and metric. The direct
- * path of every call, so plain code where it can be.
+ * Requests and their answers: ids, what is under way, cancellation in the way of the era. What one of them does while it runs
+ * is in `runningCall.ts`.
  */
 import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 
-/** `Effect.async` without a way to be interrupted: who waits sees to that. */
+/** `Effect.async` without a finalizer: who waits sees to that. */
 export const async = <A, E = never>(
   register: (resume: (effect: Effect.Effect<A, E>) => void) => void
 ): Effect.Effect<A, E> => {

@@ -1,5 +1,5 @@
 /**
- * One call while it runs: the fiber that exchanges its messages, its time limit, what comes before its answer, and its end.
+ * One call while it runs: `_meta`, time limits, what comes before its answer, span and metric, and its end.
  */
 import * as JsonRpc from "@effect-mcp/transport/JsonRpc"
 import * as StreamableHttpTransport from "@effect-mcp/transport/StreamableHttpTransport"
@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { LoggingLevel } from "../Logging.ts"
@@ -51,6 +52,8 @@ export class RunningCall {
   private error: ExchangeFailure | undefined
   private abort: (() => void) | undefined
   private handling: Handling | undefined
+  /** What the application has set while it handled messages. */
+  private refs: FiberRefs.FiberRefs | undefined
 
   constructor(exchanges: Exchanges, wire: Wire, outgoing: Outgoing, id: number, parent: CallFiber) {
     this.exchanges = exchanges
@@ -142,23 +145,30 @@ export class RunningCall {
     })
   }
 
-  /** The application's part runs in a fiber of its own, so that a time limit ends the call whatever it does. */
+  /**
+   * The application's part runs in a fiber of its own, so that a time limit ends the call whatever it does. What it forks
+   * there and what it sets is as it would be in the caller's fiber.
+   */
   private onMessages(messages: ReadonlyArray<JsonRpc.Message>): Effect.Effect<void> {
-    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
-      const handling = new Handling(
-        fiber,
-        runtimeFlags,
-        Effect.forEach(messages, (message) => this.onMessage(message), discarding)
-      )
-      if (handling.exit !== undefined) return handling.exit
-      this.handling = handling
-      return Effect.zipRight(
-        handling.ended,
-        Effect.sync(() => {
-          this.handling = undefined
-        })
-      )
-    })
+    const work = Effect.forEach(messages, (message) => this.onMessage(message), discarding)
+    return Effect.transplant((graft) =>
+      Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+        if (this.error !== undefined) return Effect.interrupt
+        const handling = new Handling(fiber, runtimeFlags, this.refs, graft(work))
+        this.handling = handling
+        // It may have come to that meanwhile.
+        if (this.error !== undefined) handling.giveUp()
+        const { exit } = handling
+        if (exit === undefined) return Effect.zipRight(handling.ended, Effect.sync(() => this.handled(handling)))
+        this.handled(handling)
+        return exit
+      })
+    )
+  }
+
+  private handled({ refs }: Handling): void {
+    this.handling = undefined
+    this.refs = refs
   }
 
   private onMessage(message: JsonRpc.Message): Effect.Effect<void> {
@@ -192,10 +202,12 @@ const discarding = { discard: true } as const
 class Handling {
   private readonly fiber: Fiber.RuntimeFiber<void>
   private onGivenUp: (() => void) | undefined
+  private isGivenUp = false
 
   constructor(
     parent: Fiber.RuntimeFiber<unknown, unknown>,
     flags: RuntimeFlags.RuntimeFlags,
+    refs: FiberRefs.FiberRefs | undefined,
     work: Effect.Effect<void>
   ) {
     // Begun at once, with all that the caller has, but for a region in which it cannot be interrupted.
@@ -203,7 +215,7 @@ class Handling {
       Runtime.make({
         context: parent.currentContext,
         runtimeFlags: RuntimeFlags.enable(flags, RuntimeFlags.Interruption),
-        fiberRefs: parent.getFiberRefs()
+        fiberRefs: refs ?? parent.getFiberRefs()
       }),
       work
     )
@@ -214,9 +226,14 @@ class Handling {
     return this.fiber.unsafePoll() ?? undefined
   }
 
+  get refs(): FiberRefs.FiberRefs {
+    return this.fiber.getFiberRefs()
+  }
+
   /** Ends with it, or when the call is given up. */
   get ended(): Effect.Effect<void> {
     return Once.async((resume) => {
+      if (this.isGivenUp) return resume(Effect.interrupt)
       this.onGivenUp = () => resume(Effect.interrupt)
       this.fiber.addObserver(resume)
     })
@@ -228,6 +245,7 @@ class Handling {
 
   /** Nobody waits until it has ended. */
   giveUp(): void {
+    this.isGivenUp = true
     this.fiber.unsafeInterruptAsFork(this.fiber.id())
     this.onGivenUp?.()
   }

@@ -281,7 +281,7 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
     return exchange
   }
 
-  const { open } = HttpExchange.withTracing({
+  const traced = HttpExchange.withTracing({
     open: (request) =>
       // `Effect.onError` by hand, which takes several steps more.
       Effect.uninterruptibleMask((restore) => {
@@ -295,13 +295,10 @@ export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
   })
 
   return {
-    service: {
-      open,
-      unsafeOpen: (request, onHead) => {
-        if (isOpen) begin(request).whenOpened(onHead)
-        else onHead(notOpen)
-      }
-    },
+    service: HttpExchange.withUnsafeOpen(traced, (request, onHead) => {
+      if (isOpen) begin(request).whenOpened(onHead)
+      else onHead(notOpen)
+    }),
     end: () => {
       isOpen = false
       for (const exchange of running.all) exchange.fail(ended)
@@ -319,7 +316,8 @@ const opened = (exchange: Exchange): Effect.Effect<HttpExchange.Response, HttpEx
   return Effect.async((resume) => {
     const next = awaited
     awaited = undefined
-    next?.whenOpened(resume)
+    if (next === undefined) resume(Effect.dieMessage("an effect for one run was run again"))
+    else next.whenOpened(resume)
   })
 }
 

@@ -28,6 +28,7 @@ import { Secrets } from "./secrets.ts"
 import * as Session from "./session.ts"
 import { sleep } from "./sleep.ts"
 import type { SendSpan } from "./tracing.ts"
+import * as UnsafeOpen from "./unsafeOpen.ts"
 
 const mostRedirects = 5
 
@@ -42,8 +43,14 @@ export interface Opening {
   readonly exposeAbort?: ((abort: () => void) => void) | undefined
   /** Who opens it aborts it, whatever happens, and nobody traces it. */
   readonly isUnsafe?: boolean | undefined
+  readonly abortable?: Abortable | undefined
   /** The span that the exchange's own is to be a child of. */
   readonly span?: SendSpan | undefined
+}
+
+/** Tells of an abort, also while the exchange has not exposed how it is aborted. */
+export interface Abortable {
+  readonly whenAborted: (tell: () => void) => void
 }
 
 /** What follows once the head of the response is there, or cannot be had. */
@@ -71,10 +78,12 @@ export class Core {
 
   readonly options: ResolvedOptions
   private readonly exchange: HttpExchange.Service
+  private readonly unsafeOpen: UnsafeOpen.UnsafeOpen | undefined
 
   constructor(options: ResolvedOptions, exchange: HttpExchange.Service, scope: Scope.Scope) {
     this.options = options
     this.exchange = exchange
+    this.unsafeOpen = UnsafeOpen.find(exchange)
     this.secrets = new Secrets(options.headers)
     this.lingering = new Lingering(scope)
     this.errors = new MessageErrors(this.secrets)
@@ -120,10 +129,10 @@ export class Core {
     const { body, exposeAbort, headers, message, method, requestId, span } = opening
     const mayCollect = this.options.idleTimeout === undefined
     const request = { method, url, headers, body, exposeAbort, mayCollect }
-    const { unsafeOpen } = this.exchange
-    const opened = unsafeOpen === undefined || opening.isUnsafe !== true
-      ? this.exchange.open(request)
-      : Once.async<HttpExchange.Response, ExchangeError>((resume) => unsafeOpen(request, resume))
+    const { unsafeOpen } = this
+    const opened = unsafeOpen !== undefined && opening.isUnsafe === true
+      ? Once.async<HttpExchange.Response, ExchangeError>((resume) => unsafeOpen(request, resume))
+      : this.openSafely(request, opening.abortable)
     return Effect.matchEffect(span === undefined ? opened : span.around(opened), {
       onFailure: then.onFailure,
       onSuccess: (response) => {
@@ -137,6 +146,19 @@ export class Core {
         )
       }
     })
+  }
+
+  /** An exchange may be anyone's, or decorated: an abort is not left to what it does with `exposeAbort`. */
+  private openSafely(
+    request: HttpExchange.Request,
+    abortable: Abortable | undefined
+  ): Effect.Effect<HttpExchange.Response, ExchangeError> {
+    const opened = this.exchange.open(request)
+    if (abortable === undefined) return opened
+    const aborted = Effect.async<never, ExchangeError>((resume) =>
+      abortable.whenAborted(() => resume(Effect.fail(abortedError)))
+    )
+    return race(Effect.disconnect(Effect.interruptible(opened)), aborted)
   }
 
   // --- sessions -----------------------------------------------------------------------------------------------------
@@ -291,6 +313,8 @@ export class Core {
 }
 
 const closedError = new ExchangeError({ sent: false, cause: new Error("the transport is closed") })
+
+const abortedError = new ExchangeError({ sent: true, cause: new Error("the exchange was aborted") })
 
 const redactedId = (session: Session.Session): Option.Option<Redacted.Redacted<string>> =>
   Option.map(Option.fromNullable(session.sessionId), Redacted.make)

@@ -19,7 +19,6 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -32,6 +31,7 @@ import * as Once from "./once.ts"
 import { neverSent } from "./outcome.ts"
 import { mediaType } from "./statusTable.ts"
 import { type AnyFiber, isTraced } from "./tracing.ts"
+import * as UnsafeOpen from "./unsafeOpen.ts"
 
 export interface Options {
   /** Whether the client undoes content encodings. Most do not, so they must not ask for any. */
@@ -55,12 +55,12 @@ export const make = (
       })
     )
 
-    const start = (request: HttpExchange.Request, parent: AnyFiber, scope: Scope.CloseableScope): Exchange => {
-      const exchange = new Exchange(scope, request.mayCollect === true)
+    const start = (request: HttpExchange.Request, parent: AnyFiber): Exchange => {
+      const exchange = new Exchange(request.mayCollect === true)
       running.add(exchange)
       // Forked by hand: `Effect.fork`, and then setting what is to be different, costs as much again as the client.
       const runtime = Runtime.make({
-        context: Context.add(Context.merge(parent.currentContext, manualRedirects), Scope.Scope, scope),
+        context: Context.merge(parent.currentContext, manualRedirects),
         fiberRefs: parent.getFiberRefs(),
         runtimeFlags: Runtime.defaultRuntimeFlags
       })
@@ -76,27 +76,31 @@ export const make = (
     const open = (request: HttpExchange.Request): Effect.Effect<HttpExchange.Response, ExchangeError> =>
       // An interruption between the start and the wait would leave a connection behind.
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Scope.make(), (scope) =>
-          Effect.withFiberRuntime((parent) => {
-            if (!isOpen) return Effect.fail(new ExchangeError({ sent: false, cause: closed.cause }))
-            const exchange = start(request, parent, scope)
-            return Effect.catchAllCause(restore(exchange.head), (cause) => {
+        Effect.withFiberRuntime((parent) => {
+          if (!isOpen) return notOpen
+          const exchange = start(request, parent)
+          return Effect.catchAllCause(
+            restore(Once.async<HttpExchange.Response, ExchangeError>((tell) => exchange.whenOpened(tell))),
+            (cause) => {
               exchange.close()
               const failed = Effect.failCause(cause)
               return Cause.isInterrupted(cause) ? Effect.zipRight(exchange.ended, failed) : failed
-            })
-          }))
+            }
+          )
+        })
       )
 
-    return { open }
+    return UnsafeOpen.register({ open }, (request, onHead) => {
+      // Not without the context of who asks.
+      const parent = Option.getOrUndefined(Fiber.getCurrentFiber())
+      if (parent !== undefined && isOpen) start(request, parent).whenOpened(onHead)
+      else onHead(notOpen)
+    })
   })
 
-/** The same over the platform's `fetch`. */
-export const makeFetch = (init: RequestInit | undefined): Effect.Effect<HttpExchange.Service, never, Scope.Scope> =>
-  Effect.provide(make({ inflates: true }), [
-    FetchHttpClient.layer,
-    Layer.succeed(FetchHttpClient.RequestInit, init ?? {})
-  ])
+const notOpen: UnsafeOpen.Head = Exit.fail(
+  new ExchangeError({ sent: false, cause: new Error("the HTTP client was closed") })
+)
 
 type UpdateRefs = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) => FiberRefs.FiberRefs
 
@@ -130,25 +134,20 @@ class Exchange implements HttpExchange.Response {
   private isComplete = false
   /** Whether the first chunk was looked at. */
   private isChecked = false
-  private settledHead: Exit.Exit<HttpExchange.Response, ExchangeError> | undefined
-  private onHead: ((exit: Exit.Exit<HttpExchange.Response, ExchangeError>) => void) | undefined
+  private settledHead: UnsafeOpen.Head | undefined
+  private onHead: ((head: UnsafeOpen.Head) => void) | undefined
   private wake: (() => void) | undefined
 
-  /** Of the client: closing it aborts the request. */
-  private readonly scope: Scope.CloseableScope
   private readonly mayCollect: boolean
 
-  constructor(scope: Scope.CloseableScope, mayCollect: boolean) {
-    this.scope = scope
+  constructor(mayCollect: boolean) {
     this.mayCollect = mayCollect
   }
 
-  /** Ends when the head is there; for one run. */
-  get head(): Effect.Effect<HttpExchange.Response, ExchangeError> {
-    return Once.async((resume) => {
-      if (this.settledHead === undefined) this.onHead = resume
-      else resume(this.settledHead)
-    })
+  /** Tells when the head is there. */
+  whenOpened(tell: (head: UnsafeOpen.Head) => void): void {
+    if (this.settledHead === undefined) this.onHead = tell
+    else tell(this.settledHead)
   }
 
   /** Ends when nothing of the exchange runs any more. */
@@ -188,29 +187,32 @@ class Exchange implements HttpExchange.Response {
 
   run(
     execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>
-  ): Effect.Effect<void, never, Scope.Scope> {
-    return Effect.uninterruptibleMask(() => {
-      const exchanged = Effect.matchCauseEffect(Effect.catchAll(execute, recoverStatus), {
-        onFailure: (cause) => Effect.sync(() => this.settle(Exit.fail(toExchangeError(cause)))),
-        onSuccess: (response) => {
-          this.status = response.status
-          this.headers = response.headers
-          this.settle(Exit.succeed(this))
-          return this.mayCollect && isShort(response.status, this.headers)
-            ? this.collect(response)
-            : this.pump(response.stream)
-        }
+  ): Effect.Effect<void> {
+    return Effect.uninterruptibleMask(() =>
+      Effect.flatMap(Scope.make(), (scope) => {
+        const client = Effect.provideService(execute, Scope.Scope, scope)
+        const exchanged = Effect.matchCauseEffect(Effect.catchAll(client, recoverStatus), {
+          onFailure: (cause) => Effect.sync(() => this.settle(Exit.fail(toExchangeError(cause)))),
+          onSuccess: (response) => {
+            this.status = response.status
+            this.headers = response.headers
+            this.settle(Exit.succeed(this))
+            return this.mayCollect && isShort(response.status, this.headers)
+              ? this.collect(response)
+              : this.pump(response.stream, scope)
+          }
+        })
+        // Closing the scope aborts the request. One that is complete needs no abort, which is not cheap.
+        const close = (exit: Exit.Exit<void>) => this.isComplete ? Effect.void : Scope.close(scope, exit)
+        return Effect.matchCauseEffect(Effect.interruptible(Once.suspend(() => exchanged)), {
+          onFailure: (cause) => Effect.zipRight(close(Exit.failCause(cause)), Effect.failCause(cause)),
+          onSuccess: () => close(Exit.void)
+        })
       })
-      // Closing the scope aborts the request. One that is complete needs no abort, which is not cheap.
-      const close = (exit: Exit.Exit<void>) => this.isComplete ? Effect.void : Scope.close(this.scope, exit)
-      return Effect.matchCauseEffect(Effect.interruptible(Once.suspend(() => exchanged)), {
-        onFailure: (cause) => Effect.zipRight(close(Exit.failCause(cause)), Effect.failCause(cause)),
-        onSuccess: () => close(Exit.void)
-      })
-    })
+    )
   }
 
-  private settle(exit: Exit.Exit<HttpExchange.Response, ExchangeError>): void {
+  private settle(exit: UnsafeOpen.Head): void {
     if (this.settledHead !== undefined) return
     this.settledHead = exit
     const { onHead } = this
@@ -219,10 +221,11 @@ class Exchange implements HttpExchange.Response {
   }
 
   private pump(
-    body: Stream.Stream<Uint8Array, HttpClientError.ResponseError>
+    body: Stream.Stream<Uint8Array, HttpClientError.ResponseError>,
+    scope: Scope.Scope
   ): Effect.Effect<void> {
     return this.ready.pipe(
-      Effect.zipRight(Channel.toPullIn(Stream.toChannel(body), this.scope)),
+      Effect.zipRight(Channel.toPullIn(Stream.toChannel(body), scope)),
       Effect.flatMap((pull) => {
         let ended = false
         return Effect.whileLoop({

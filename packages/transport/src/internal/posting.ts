@@ -32,7 +32,7 @@ export const begin = (self: RequestState, fiber: AnyFiber): Step<void> => {
   if (session.status === "Terminated" && (closed || !(isStateless || isInitialize))) {
     return self.fail(self.errors.terminated(session, session.terminatedBy ?? "Client", "NotExecuted"))
   }
-  if (closed) return self.fail(self.errors.connection("Closed", undefined, "NotExecuted"))
+  if (closed || self.inbox.isAborted) return self.fail(self.errors.connection("Closed", undefined, "NotExecuted"))
   if (!isStateless && !isInitialize) self.session = session
   self.core.running.add(self)
   if (resumptionToken === undefined) return enter(self)
@@ -112,6 +112,7 @@ const onPosted = (self: RequestState, response: HttpExchange.Response, sessionId
       )
     case "UnexpectedContentType":
       return Effect.flatMap(self.connection.readRefusal(response), ({ body }) => {
+        if (self.inbox.isAborted) return self.fail(self.abortError())
         const given = contentType === undefined ? "no content type" : `content type ${contentType}`
         return self.failProtocol("UnexpectedContentType", `status ${response.status} with ${given}`, body)
       })

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpExchange from "../HttpExchange.ts"
 import type * as JsonRpc from "../JsonRpc.ts"
 import { BodyCollector } from "./body.ts"
-import type { Core, Handlers } from "./core.ts"
+import type { Abortable, Core, Handlers } from "./core.ts"
 import { EventReader } from "./eventReader.ts"
 import type { Inbox } from "./inbox.ts"
 import { LingeringBody } from "./lingering.ts"
@@ -68,6 +68,7 @@ export class RequestConnection {
       lastEventId: method === "GET" ? this.machine.lastEventId : undefined,
       exposeAbort: opening.exposeAbort,
       isUnsafe: method === "POST" && !this.isTraced,
+      abortable: opening,
       span: this.span
     }, {
       onFailure: then.onFailure,
@@ -137,8 +138,9 @@ export class RequestConnection {
 }
 
 /** How an exchange is aborted while it is being opened. The exchange may keep it for long, so it leads to nothing else. */
-class Opening {
+class Opening implements Abortable {
   private abortExchange: (() => void) | undefined
+  private onAborted: (() => void) | undefined
   private isAborted: boolean
 
   constructor(isAborted: boolean) {
@@ -150,14 +152,21 @@ class Opening {
     else this.abortExchange = abort
   }
 
+  whenAborted(tell: () => void): void {
+    if (this.isAborted) tell()
+    else this.onAborted = tell
+  }
+
   abort(): void {
     this.isAborted = true
-    const { abortExchange } = this
+    const { abortExchange, onAborted } = this
     this.end()
     abortExchange?.()
+    onAborted?.()
   }
 
   end(): void {
     this.abortExchange = undefined
+    this.onAborted = undefined
   }
 }

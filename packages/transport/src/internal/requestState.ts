@@ -149,7 +149,7 @@ export class RequestState implements Running, InboxOwner {
     return Effect.suspend(() => {
       this.connection.close()
       this.settle(Exit.fail(error))
-      // What was aborted because the transport was closed may be resumed by the next one.
+      // What was aborted, because the transport was closed for one, may be resumed by the next one.
       if (!this.inbox.isAborted) this.forget()
       return Effect.zipRight(this.opened, Effect.fail(error))
     })

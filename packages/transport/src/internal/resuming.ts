@@ -106,6 +106,7 @@ const onResumed = (self: RequestState, response: HttpExchange.Response, session:
     return Effect.zipRight(self.connection.discard(response), self.sessionGone("Unknown"))
   }
   return Effect.flatMap(self.connection.readRefusal(response), ({ body, retryAfter }) => {
+    if (self.inbox.isAborted) return self.fail(self.abortError())
     const cause = self.errors.status("GET", response, body, retryAfter, "Unknown")
     if (meaning === "StatusError") return self.giveUp(cause)
     const loss = { cause, status, retryAfter }

@@ -211,7 +211,7 @@ const requestBySend = (
     })
   )
   const { exposeAbort } = options
-  return exposeAbort === undefined ? answered : race(answered, aborted(message, exposeAbort))
+  return exposeAbort === undefined ? answered : race(Effect.disconnect(answered), aborted(message, exposeAbort))
 }
 
 const aborted = (
