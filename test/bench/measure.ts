@@ -188,11 +188,12 @@ const throughput = (
 
 const latency = (
   { name, title }: Latency,
-  clients: ReadonlyArray<BenchClient>,
+  all: ReadonlyArray<BenchClient>,
   settings: Settings,
   server: Server,
   collector: Collector
 ): Promise<void> => {
+  const clients = all.filter(({ answersOnly }) => answersOnly !== true)
   const rounds = 5
   const count = 600
   const warm = `${server.url}/mcp?kind=events&count=100`

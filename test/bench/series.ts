@@ -39,7 +39,10 @@ export const ratioOf = (
 ): number | undefined => {
   const one = find(all, id, client)
   const other = find(all, id, base)
-  return one === undefined || other === undefined ? undefined : ratio(one.values, other.values)
+  if (one === undefined || other === undefined) return undefined
+  // Nothing to compare, or with nothing: no number, which JSON could not keep either.
+  const found = ratio(one.values, other.values)
+  return Number.isFinite(found) ? found : undefined
 }
 
 export const summarize = (all: ReadonlyArray<Series>): ReadonlyArray<Summary> =>
