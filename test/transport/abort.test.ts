@@ -17,7 +17,7 @@ import {
   progress
 } from "../support/harness.ts"
 import { rawServer } from "../support/rawServer.ts"
-import { soon } from "../support/sessions.ts"
+import { soon, watch } from "../support/sessions.ts"
 
 /** Starts a request where it cannot be interrupted, and gives the way to abort it. */
 const start = (
@@ -35,10 +35,11 @@ const start = (
     return { fiber, abort: Effect.sync(() => aborts.forEach((abort) => abort())) }
   })
 
-const assertClosed = (exit: Exit.Exit<unknown, unknown>): void => {
+const assertClosed = (exit: Exit.Exit<unknown, unknown>): TransportError.ConnectionError => {
   const error = Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : exit
   assert(error instanceof TransportError.ConnectionError, String(error))
   assert.strictEqual(error.phase, "Closed")
+  return error
 }
 
 overEveryClient("a request that is aborted from outside", (client) => {
@@ -74,12 +75,9 @@ overEveryClient("a request that is aborted from outside", (client) => {
       )
       const transport = yield* connect(client, server, { reconnect: Schedule.spaced("10 minutes") })
       yield* handshake(transport)
-      const came: Array<JsonRpc.Message> = []
-      const { abort, fiber } = yield* start(transport, {
-        onMessage: (message) => Effect.sync(() => came.push(message))
-      })
-      yield* eventually(() => came.length === 1)
-      yield* Effect.sleep("20 millis")
+      const seen = yield* watch(transport)
+      const { abort, fiber } = yield* start(transport)
+      yield* eventually(() => seen.some(({ _tag }) => _tag === "StreamWaiting"))
       const before = server.arrivals.length
       yield* abort
       assertClosed(yield* soon(Fiber.await(fiber)))
@@ -121,7 +119,7 @@ overEveryClient("a request that is aborted before it begins", (client) => {
       const exit = yield* soon(Effect.exit(
         StreamableHttpTransport.request(transport, call(), { exposeAbort: (abort) => abort() })
       ))
-      assertClosed(exit)
+      assert.strictEqual(assertClosed(exit).outcome, "NotExecuted")
       yield* StreamableHttpTransport.request(transport, call(2))
       assert.deepStrictEqual(server.arrivals.map(({ message }) => message?.id), [2])
     }))

@@ -201,6 +201,30 @@ export const withTracing: (exchange: Service) => Service = tracing.withTracing
  *
  * For implementations of your own, `open` included; what is made here has it already.
  *
+ * @example
+ * ```ts
+ * import { HttpExchange } from "@effect-mcp/transport"
+ * import { Effect, type Exit } from "effect"
+ *
+ * // your own stack, by callback
+ * declare const start: (
+ *   request: HttpExchange.Request,
+ *   onHead: (head: Exit.Exit<HttpExchange.Response, HttpExchange.ExchangeError>) => void
+ * ) => { readonly close: () => void }
+ *
+ * const exchange = HttpExchange.withUnsafeOpen({
+ *   open: (request) =>
+ *     Effect.async((resume) => {
+ *       const { close } = start(request, resume)
+ *       request.exposeAbort?.(close)
+ *       return Effect.sync(close)
+ *     })
+ * }, (request, onHead) => {
+ *   const { close } = start(request, onHead)
+ *   request.exposeAbort?.(close)
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category decorators
  */

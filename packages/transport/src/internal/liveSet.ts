@@ -11,10 +11,6 @@ export interface Member {
 export class LiveSet<A extends Member> {
   private readonly members: Array<A> = []
 
-  get size(): number {
-    return this.members.length
-  }
-
   add(member: A): void {
     if (member.place === -1) member.place = this.members.push(member) - 1
   }
