@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpExchange from "../HttpExchange.ts"
 import { race } from "./race.ts"
 import { sleep } from "./sleep.ts"
+import { ChunkDecoder } from "./utf8.ts"
 
 export type Body =
   | { readonly _tag: "Complete"; readonly text: string }
@@ -17,18 +18,19 @@ export interface BodyHandler {
   readonly onBody: (body: Body) => void
 }
 
-const noBytes = new Uint8Array(0)
+/** Bytes from which on a chunk is decoded by itself; smaller ones are first gathered. */
+const largeChunk = 4 * 1024
+
+/** How many bytes of small chunks are gathered: many small texts would take several times the memory of a few large ones. */
+const gathered = 16 * 1024
 
 /** Collects a body up to a limit in bytes; what is over it is never buffered. */
 export class BodyCollector implements HttpExchange.Sink {
   private size = 0
-  private kept = 0
-  // The only chunk of a small body as it came; of others a copy, as a chunk is larger than the bytes it shows.
-  private bytes: Uint8Array = noBytes
-  private isBorrowed = true
   private settled = false
-  /** How many bytes the response announced, if it did. */
-  private announced = 0
+  // Most bodies are one chunk. It is decoded when it is known not to be.
+  private only: Uint8Array | undefined
+  private parts: TextParts | undefined
 
   private readonly response: HttpExchange.Response
   private readonly limit: number
@@ -44,13 +46,13 @@ export class BodyCollector implements HttpExchange.Sink {
     const length = Number(this.response.headers["content-length"])
     const encoding = this.response.headers["content-encoding"]
     if (length > this.limit && (encoding === undefined || encoding === "identity")) return this.tooLarge()
-    if (length > 0) this.announced = length
     this.response.read(this)
   }
 
   /** What came so far. */
   get text(): string {
-    return decoder.decode(this.kept === this.bytes.length ? this.bytes : this.bytes.subarray(0, this.kept))
+    if (this.parts !== undefined) return withoutMark(this.parts.text)
+    return this.only === undefined ? "" : decoder.decode(this.only)
   }
 
   onChunk(chunk: Uint8Array): void {
@@ -70,25 +72,14 @@ export class BodyCollector implements HttpExchange.Sink {
   }
 
   private keep(chunk: Uint8Array): void {
-    if (this.kept === 0) {
-      this.bytes = chunk
-    } else {
-      if (this.size > this.bytes.length || this.isBorrowed) this.grow()
-      this.bytes.set(chunk, this.kept)
+    if (this.size === chunk.length) {
+      this.only = chunk
+      return
     }
-    this.kept = this.size
-  }
-
-  /**
-   * Room for twice as much, so that many small chunks cost no more than a few large ones; or at once for what was announced,
-   * if that is not far more than what has come.
-   */
-  private grow(): void {
-    const room = this.announced >= this.size && this.announced <= 16 * this.size ? this.announced : 2 * this.size
-    const roomier = new Uint8Array(room)
-    roomier.set(this.bytes.subarray(0, this.kept))
-    this.bytes = roomier
-    this.isBorrowed = false
+    this.parts ??= new TextParts()
+    if (this.only !== undefined) this.parts.add(this.only)
+    this.only = undefined
+    this.parts.add(chunk)
   }
 
   private tooLarge(): void {
@@ -103,7 +94,45 @@ export class BodyCollector implements HttpExchange.Sink {
   }
 }
 
-/** Whole texts only: decoding piece by piece costs a converter for each body, and several times as much. */
+/**
+ * A text in the making. It is put together as text and not as bytes: memory outside of the heap, twice the body of it, makes
+ * V8 collect the whole heap every few bodies.
+ */
+class TextParts {
+  private decoded = ""
+  private readonly decoder = new ChunkDecoder()
+  // Small chunks, copied: a chunk may be a view of far more memory than it shows.
+  private gathered: Uint8Array | undefined
+  private used = 0
+
+  add(chunk: Uint8Array): void {
+    if (chunk.length >= largeChunk) {
+      this.decodeGathered()
+      this.decoded += this.decoder.decode(chunk)
+      return
+    }
+    if (this.used + chunk.length > gathered) this.decodeGathered()
+    this.gathered ??= new Uint8Array(gathered)
+    this.gathered.set(chunk, this.used)
+    this.used += chunk.length
+  }
+
+  get text(): string {
+    this.decodeGathered()
+    this.decoded += this.decoder.end()
+    return this.decoded
+  }
+
+  private decodeGathered(): void {
+    if (this.gathered === undefined || this.used === 0) return
+    this.decoded += this.decoder.decode(this.gathered.subarray(0, this.used))
+    this.used = 0
+  }
+}
+
+/** Without a byte order mark, which RFC 8259 section 8.1 lets a parser ignore. */
+const withoutMark = (text: string): string => text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
+
 const decoder = new TextDecoder()
 
 /** What came of a body until it ended, broke, reached the limit or took too long. Never fails. */

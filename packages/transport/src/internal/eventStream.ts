@@ -4,6 +4,7 @@
  * It differs from general-purpose parsers in what resumption needs: it reports the id that an event itself carried, it
  * reports blocks that have an id but no data, and it bounds an event in bytes without buffering past the bound.
  */
+import { ChunkDecoder } from "./utf8.ts"
 
 /** One block of fields, ended by a blank line. Blocks of comments alone are not reported. */
 export interface ServerSentEvent {
@@ -35,12 +36,8 @@ const searchForId = 4096
 
 const digits = /^[0-9]+$/
 
-// Decoding whole texts is several times cheaper than decoding piece by piece.
-const wholeDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
-
 export class EventStreamParser {
-  // Only once a chunk ends inside a character.
-  private pieceDecoder: TextDecoder | undefined
+  private readonly decoder = new ChunkDecoder()
   private started = false
   private skipLineFeed = false
   private stopped = false
@@ -53,8 +50,6 @@ export class EventStreamParser {
   private discardLine = false
   // It is a field, and so part of the event all the same.
   private discardsField = false
-  // Whether the chunk before may have ended inside a character.
-  private insideCharacter = false
   // The block that is being read.
   private id: string | undefined
   private event = ""
@@ -75,22 +70,14 @@ export class EventStreamParser {
 
   push(chunk: Uint8Array): void {
     if (this.stopped || chunk.length === 0) return
-    const mayEndInside = (chunk[chunk.length - 1] ?? 0) > 0x7f
-    let text = this.decode(chunk, mayEndInside)
-    const ascii = text.length === chunk.length && !this.insideCharacter
-    this.insideCharacter = mayEndInside
+    let text = this.decoder.decode(chunk)
+    const ascii = this.decoder.isAscii
     if (!this.started) {
       if (text.length === 0) return
       this.started = true
       if (text.charCodeAt(0) === 0xfeff) text = text.slice(1)
     }
     this.scan(text, ascii)
-  }
-
-  private decode(chunk: Uint8Array, mayEndInside: boolean): string {
-    if (!mayEndInside && !this.insideCharacter) return wholeDecoder.decode(chunk)
-    this.pieceDecoder ??= new TextDecoder("utf-8", { ignoreBOM: true })
-    return this.pieceDecoder.decode(chunk, { stream: true })
   }
 
   /** Reports nothing more: what a block left unfinished is not an event. */
