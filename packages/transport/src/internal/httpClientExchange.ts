@@ -32,6 +32,7 @@ import { neverSent } from "./outcome.ts"
 import { mediaType } from "./statusTable.ts"
 import { type AnyFiber, isTraced } from "./tracing.ts"
 import * as UnsafeOpen from "./unsafeOpen.ts"
+import * as WebBody from "./webBody.ts"
 
 export interface Options {
   /** Whether the client undoes content encodings. Most do not, so they must not ask for any. */
@@ -174,6 +175,7 @@ class Exchange implements HttpExchange.Response {
     this.isClosed = true
     this.sink = undefined
     this.settle(Exit.fail(closed))
+    this.wake?.()
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
@@ -197,6 +199,8 @@ class Exchange implements HttpExchange.Response {
             this.status = response.status
             this.headers = response.headers
             this.settle(Exit.succeed(this))
+            const body = WebBody.of(response)
+            if (body !== undefined) return this.readWeb(body)
             return this.mayCollect && isShort(response.status, this.headers)
               ? this.collect(response)
               : this.pump(response.stream, scope)
@@ -246,6 +250,38 @@ class Exchange implements HttpExchange.Response {
         onFailure: (cause) => this.broken(cause)
       })
     )
+  }
+
+  /** The same without a Stream. */
+  private readWeb(body: WebBody.WebBody): Effect.Effect<void> {
+    return Once.async((resume) => {
+      const over = (): void => resume(Effect.void)
+      const reader = new WebBody.WebBodyReader(body, {
+        onChunk: (chunk) => {
+          this.push(chunk)
+          pull()
+        },
+        onEnd: () => {
+          this.isComplete = true
+          this.finish((sink) => sink.onEnd())
+          over()
+        },
+        onError: (cause) => {
+          this.finish((sink) => sink.onError(cause))
+          over()
+        }
+      })
+      const pull = (): void => {
+        if (this.isClosed) {
+          reader.cancel()
+          over()
+        } else if (this.sink !== undefined && !this.paused) {
+          reader.pull()
+        }
+      }
+      this.wake = pull
+      pull()
+    })
   }
 
   /** A short body at once: to run the client's Stream would cost more than all the rest. */
