@@ -10,8 +10,10 @@ export interface BenchClient {
   readonly answersOnly?: boolean
   /** The least major version of Node that it runs on. */
   readonly node?: number
-  /** It takes part in no workload but the import. */
-  readonly importOnly?: boolean
+  /** It takes part in these workloads and no others. */
+  readonly only?: ReadonlyArray<string>
+  /** A building block of ours alone, and no client that anybody would use: how little a path can cost. */
+  readonly isBlock?: boolean
   /** What a program imports to use it; `./` is relative to this folder. */
   readonly imports: ReadonlyArray<string>
   /** What a program installs to use it, and where that is installed here. */
@@ -38,6 +40,22 @@ const node = ["@effect-mcp/transport-node/NodeStreamableHttpTransport"]
 const sdk1 = "@modelcontextprotocol/sdk"
 const sdk2 = "@modelcontextprotocol/client"
 
+const block = (
+  name: string,
+  title: string,
+  only: ReadonlyArray<string>,
+  imports: ReadonlyArray<string>,
+  packages: ReadonlyArray<string> = []
+): BenchClient => ({
+  name,
+  title: `${title} alone`,
+  module: `./clients/${name}.mjs`,
+  only,
+  isBlock: true,
+  imports,
+  installed: { folder: "root", packages: ["effect", "@effect/platform", ...packages] }
+})
+
 export const floor: BenchClient = {
   name: "floor",
   title: "floor: undici dispatch, hand-written scanner",
@@ -54,9 +72,11 @@ export const sdk2Transport: BenchClient = {
   installed: { folder: "bench", packages: [sdk2] }
 }
 
+const singles = ["json-16", "events-1", "events-100"]
+
 export const clients: ReadonlyArray<BenchClient> = [
   floor,
-  { ...ours("core", "ours, without any HTTP layer, with errors and Schema", ["effect/Schema"], []), importOnly: true },
+  { ...ours("core", "ours, without any HTTP layer, with errors and Schema", ["effect/Schema"], []), only: ["import"] },
   ours("node-request", "ours, transport-node, request", node, ["@effect-mcp/transport-node"]),
   ours("node-send", "ours, transport-node, send", node, ["@effect-mcp/transport-node"]),
   ours("undici-request", "ours, HttpClient undici, request", ["@effect/platform-node/NodeHttpClient"], [
@@ -70,6 +90,16 @@ export const clients: ReadonlyArray<BenchClient> = [
   ours("node-call", "ours, McpClient, transport-node, callTool", ["@effect-mcp/client/McpClient", ...node], [
     "@effect-mcp/client",
     "@effect-mcp/transport-node"
+  ]),
+  block("bare-stream", "an Effect Stream around the floor", [...singles, "events-10k"], []),
+  block("bare-undici", "Effect's HttpClient over undici", singles, [], ["@effect/platform-node"]),
+  block("bare-fetch", "Effect's HttpClient over fetch", [...singles, "events-10k"], []),
+  block("bare-import", "Effect, Stream, Schema and HttpClient", ["import"], [
+    "effect/Effect",
+    "effect/Layer",
+    "effect/Stream",
+    "effect/Schema",
+    "@effect/platform/HttpClient"
   ]),
   {
     name: "sdk1-transport",

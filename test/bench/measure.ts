@@ -13,11 +13,16 @@ import type { Footprint, Idle, Import, Latency, Throughput, Whole, Workload } fr
 /** Left out of what is kept: it says where this was run. */
 const repository = fileURLToPath(new URL("../../", import.meta.url))
 
+/** CPU that a client spends on calls before it is measured: until they get no cheaper, within these limits. */
+export interface WarmUp {
+  readonly leastMs: number
+  readonly mostMs: number
+}
+
 export interface Settings {
   /** The Node.js of the clients. */
   readonly execPath: string
-  /** CPU that a client spends on calls before it is measured: it takes seconds until V8 has compiled an Effect program. */
-  readonly warmUpMs: number
+  readonly warmUp: WarmUp
   readonly rounds: number
   readonly roundMs: number
   /** How many fresh processes, where a process is one sample. */
@@ -128,7 +133,7 @@ const withWarmClients = async (
         processes.set(one.name, process)
         await process.connect(url)
         await process.command("verify", { workers })
-        await process.command("warmUp", { cpuMs: settings.warmUpMs, workers })
+        await process.command("warmUp", { ...settings.warmUp, workers })
       })
     }
   }
@@ -198,7 +203,7 @@ const latency = (
   const count = 600
   const warm = `${server.url}/mcp?kind=events&count=100`
   // Every event comes alone: most of what it costs is waking up.
-  const half = { ...settings, warmUpMs: settings.warmUpMs / 2 }
+  const half = { ...settings, warmUp: { leastMs: settings.warmUp.leastMs / 2, mostMs: settings.warmUp.mostMs / 2 } }
   return withWarmClients(clients, half, warm, 1, collector, async (processes) => {
     for (const client of clients) {
       await collector.attempt(client.name, async () => {
@@ -231,7 +236,7 @@ const idle = (
     try {
       // Its modules loaded and its code run before: memory that does not grow with the streams.
       await process.connect(`${server.url}/mcp?kind=events&count=10`)
-      await process.command("warmUp", { cpuMs: 500, workers: 16 })
+      await process.command("warmUp", { leastMs: 500, mostMs: 500, workers: 16 })
       await process.connect(`${server.url}/mcp?kind=hold`)
       const before = await process.command("hold", { count: streams })
       await until(async () => await server.held() === streams)

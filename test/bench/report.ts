@@ -3,6 +3,7 @@
  */
 import type { BenchClient } from "./clients.ts"
 import type { Machine } from "./machine.ts"
+import type { WarmUp } from "./measure.ts"
 import type { Failure, Summary } from "./series.ts"
 import type { Verdict } from "./targets.ts"
 import { describeVerdicts } from "./targets.ts"
@@ -10,7 +11,7 @@ import { describeVerdicts } from "./targets.ts"
 export interface Results {
   readonly date: string
   readonly machine: Machine
-  readonly warmUpMs: number
+  readonly warmUp: WarmUp
   readonly rounds: number
   readonly series: ReadonlyArray<Summary>
   readonly failures: ReadonlyArray<Failure>
@@ -98,9 +99,11 @@ const sections: ReadonlyArray<{ readonly title: string; readonly ids: ReadonlyAr
 /** Where a client of ours costs more than a peer that delivers the same. */
 const losses = (results: Results, clients: ReadonlyArray<BenchClient>): ReadonlyArray<string> => {
   const isOurs = (name: string) => clients.some((one) => one.name === name && one.title.startsWith("ours"))
-  const isPeer = (name: string, id: string) =>
-    name !== "floor" && !isOurs(name) &&
-    (clients.find((one) => one.name === name)?.answersOnly !== true || !/^(events|batches|ids|pieces)/.test(id))
+  const isPeer = (name: string, id: string) => {
+    const client = clients.find((one) => one.name === name)
+    if (name === "floor" || isOurs(name) || client?.isBlock === true) return false
+    return client?.answersOnly !== true || !/^(events|batches|ids|pieces)/.test(id)
+  }
   return results.series.filter((one) => isOurs(one.client)).flatMap((one) => {
     const best = results.series
       .filter((other) => other.id === one.id && isPeer(other.client, other.id))
@@ -122,12 +125,14 @@ export const report = (
   verdicts: ReadonlyArray<Verdict>,
   charts: ReadonlyArray<string>
 ): string => {
-  const { date, failures, machine, rounds, warmUpMs } = results
+  const { date, failures, machine, rounds, warmUp } = results
   const lost = losses(results, clients)
   return [
     `# Clients on Node ${machine.node}`,
     `Measured ${date} on ${machine.cores} cores of ${machine.processor}, ${machine.memoryGb} GB, ${machine.system}; the ` +
-    `server on Node ${machine.serverNode}. ${rounds} rounds after ${warmUpMs / 1_000} seconds of CPU to warm up.`,
+    `server on Node ${machine.serverNode}. ${rounds} rounds after ${warmUp.leastMs / 1_000} to ${
+      warmUp.mostMs / 1_000
+    } seconds of CPU to warm up.`,
     `**Ratio to the floor**, then the median [quartiles] in the unit of the column. How to read it: [README](../README.md).`,
     ...charts.map((chart) => `![${chart}](${chart})`),
     ...sections.flatMap(({ ids, title }) => {

@@ -57,7 +57,7 @@ const clientsOf = (workload: Workload, version: string): ReadonlyArray<BenchClie
   clients.filter((client) => {
     const quick = options.quick ? workload.quick : undefined
     if (client.node !== undefined && majorOf(version) < client.node) return false
-    if (client.importOnly === true && workload.kind !== "import") return false
+    if (client.only !== undefined && !client.only.includes(workload.name)) return false
     if (quick !== undefined && !quick.includes(client.name)) return false
     if (workload.clients !== undefined && !workload.clients.includes(client.name)) return false
     return wantedClients === undefined || wantedClients.includes(client.name) || always.has(client.name)
@@ -75,12 +75,12 @@ const isLinearity = (workload: Workload): boolean => workload.kind === "throughp
 
 /** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
 const effort = options.quick
-  ? { warmUpMs: 3_000, rounds: 5, samples: 5, idleSamples: 1 }
-  : { warmUpMs: 5_000, rounds: 7, samples: 9, idleSamples: 3 }
+  ? { warmUp: { leastMs: 3_000, mostMs: 4_500 }, rounds: 5, samples: 5, idleSamples: 1 }
+  : { warmUp: { leastMs: 4_000, mostMs: 10_000 }, rounds: 7, samples: 9, idleSamples: 3 }
 
 const settingsFor = (workload: Workload, execPath: string): Settings => ({
   execPath,
-  warmUpMs: isLinearity(workload) ? 2_000 : effort.warmUpMs,
+  warmUp: effort.warmUp,
   rounds: isLinearity(workload) ? 3 : effort.rounds,
   roundMs: 150,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples
@@ -133,7 +133,7 @@ const keep = (execPath: string, workload: Workload, { failures, series }: Measur
   const all: Results = {
     date: new Date().toISOString(),
     machine,
-    warmUpMs: effort.warmUpMs,
+    warmUp: effort.warmUp,
     rounds: effort.rounds,
     series: [...before.series, ...summarize(series)],
     failures: [...before.failures, ...failures]
@@ -174,7 +174,7 @@ const runOn = async (execPath: string, isSecond: boolean): Promise<boolean> => {
       return workload !== undefined && clientsOf(workload, version).some((one) => one.name === client)
     }
   )
-  const missed = verdicts.filter(({ ok }) => !ok)
+  const missed = verdicts.filter(({ outcome }) => outcome === "MISSED")
   if (majorOf(version) !== 20) console.log(`\nThe targets are for Node 20; this is ${version}.`)
   else if (verdicts.length > 0) console.log(`\n${aligned(describeVerdicts(verdicts))}`)
   return failures.length === 0 && (!options.quick || majorOf(version) !== 20 || missed.length === 0)

@@ -142,7 +142,17 @@ const whole = (calls: number): Whole => ({
 
 export const workloads: ReadonlyArray<Workload> = [
   json(1),
-  json(16, ["floor", "sdk2-transport", "sdk2-call", "node-request", "node-send", "undici-request", "node-call"]),
+  json(16, [
+    "floor",
+    "sdk2-transport",
+    "sdk2-call",
+    "node-request",
+    "node-send",
+    "undici-request",
+    "node-call",
+    "bare-stream",
+    "bare-undici"
+  ]),
   json(256),
   {
     kind: "throughput",
@@ -167,7 +177,9 @@ export const workloads: ReadonlyArray<Workload> = [
     "sdk2-transport",
     "node-request",
     "node-send",
-    "fetch-request"
+    "fetch-request",
+    "bare-stream",
+    "bare-fetch"
   ]),
   events("batches-10k", "The same, 100 events in an HTTP chunk", "&batch=100", 10_000),
   events("ids-1", "Stream of 1 event with id", "&ids=1", 1),
@@ -188,7 +200,7 @@ export const workloads: ReadonlyArray<Workload> = [
     title: "From the server's write to delivery",
     quick: ["floor", "sdk2-transport", "node-request"]
   },
-  { kind: "import", name: "import", title: "Import", quick: ["sdk2-transport", "core", "node-request"] },
+  { kind: "import", name: "import", title: "Import", quick: ["sdk2-transport", "core", "node-request", "bare-import"] },
   whole(1),
   whole(100),
   { kind: "footprint", name: "footprint", title: "Install" },

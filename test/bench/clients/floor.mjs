@@ -8,7 +8,7 @@ import { callMessage, initializeMessage, promiseLoop } from "./promises.mjs"
 import Agent from "undici/lib/dispatcher/agent.js"
 
 /** Collects a body and parses it at its end. */
-class JsonBody {
+export class JsonBody {
   chunks = []
 
   constructor(deliver) {
@@ -26,7 +26,7 @@ class JsonBody {
 }
 
 /** Finds the data of events: `\n` as line break, one `data` line in each, which is all that this server writes. */
-class EventBody {
+export class EventBody {
   /** The decoder of a body that has turned out to be more than ASCII. */
   decoder = undefined
   /** The start of a line whose end has not come. */
@@ -95,17 +95,19 @@ class Handler {
   }
 }
 
-export const connect = async (url, tally) => {
+/** What every request says of itself. */
+export const headers = {
+  accept: "application/json, text/event-stream",
+  "content-type": "application/json",
+  "mcp-session-id": "session-of-the-bench",
+  "mcp-protocol-version": "2025-11-25"
+}
+
+/** After the handshake: `(message, deliver)` gives a promise of the end of the answer. */
+export const posting = async (url) => {
   const { origin, pathname, search } = new URL(url)
   const agent = new Agent()
   const path = pathname + search
-  const headers = {
-    accept: "application/json, text/event-stream",
-    "content-type": "application/json",
-    "mcp-session-id": "session-of-the-bench",
-    "mcp-protocol-version": "2025-11-25"
-  }
-  const deliver = (message) => tally.message(message)
   const post = (message, deliver) =>
     new Promise((resolve, reject) =>
       agent.dispatch(
@@ -114,6 +116,12 @@ export const connect = async (url, tally) => {
       )
     )
   await post(initializeMessage, () => {})
+  return post
+}
+
+export const connect = async (url, tally) => {
+  const post = await posting(url)
+  const deliver = (message) => tally.message(message)
   let id = 0
   return { loop: promiseLoop(() => post(callMessage(++id), deliver)) }
 }

@@ -1,0 +1,4 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import { connecting } from "./bareHttpClient.mjs"
+
+export const connect = connecting(FetchHttpClient.layer)
