@@ -199,8 +199,8 @@ const latency = (
   collector: Collector
 ): Promise<void> => {
   const clients = all.filter(({ answersOnly }) => answersOnly !== true)
-  const rounds = 5
-  const count = 600
+  const rounds = 10
+  const count = 300
   const warm = `${server.url}/mcp?kind=events&count=100`
   // Every event comes alone: most of what it costs is waking up.
   const half = { ...settings, warmUp: { leastMs: settings.warmUp.leastMs / 2, mostMs: settings.warmUp.mostMs / 2 } }

@@ -11,9 +11,11 @@ import { runInNewContext } from "node:vm"
 v8.setFlagsFromString("--expose-gc")
 const collect: unknown = runInNewContext("gc")
 
-const collectGarbage = (type: "major" | "minor"): void => {
+/** Without a type, all that can be collected, weak references included. */
+export const collectGarbage = (type?: "major" | "minor"): void => {
   assert(typeof collect === "function")
-  collect({ type })
+  if (type === undefined) collect()
+  else collect({ type })
 }
 
 const oldBytes = (): number =>

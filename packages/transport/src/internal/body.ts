@@ -22,7 +22,7 @@ export interface BodyHandler {
 const largeChunk = 4 * 1024
 
 /** How many bytes of small chunks are gathered: many small texts would take several times the memory of a few large ones. */
-const gathered = 16 * 1024
+const mostGathered = 16 * 1024
 
 /** Collects a body up to a limit in bytes; what is over it is never buffered. */
 export class BodyCollector implements HttpExchange.Sink {
@@ -111,16 +111,26 @@ class TextParts {
       this.decoded += this.decoder.decode(chunk)
       return
     }
-    if (this.used + chunk.length > gathered) this.decodeGathered()
-    this.gathered ??= new Uint8Array(gathered)
-    this.gathered.set(chunk, this.used)
+    if (this.used + chunk.length > mostGathered) this.decodeGathered()
+    const gathered = this.roomFor(this.used + chunk.length)
+    gathered.set(chunk, this.used)
     this.used += chunk.length
   }
 
+  /** Nothing is added after it. */
   get text(): string {
     this.decodeGathered()
+    this.gathered = undefined
     this.decoded += this.decoder.end()
     return this.decoded
+  }
+
+  private roomFor(size: number): Uint8Array {
+    const { gathered } = this
+    if (gathered !== undefined && gathered.length >= size) return gathered
+    const roomier = new Uint8Array(Math.min(mostGathered, Math.max(256, 2 * size)))
+    if (gathered !== undefined) roomier.set(gathered.subarray(0, this.used))
+    return this.gathered = roomier
   }
 
   private decodeGathered(): void {

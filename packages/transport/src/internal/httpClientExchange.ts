@@ -255,7 +255,11 @@ class Exchange implements HttpExchange.Response {
   /** The same without a Stream. */
   private readWeb(body: WebBody.WebBody): Effect.Effect<void> {
     return Once.async((resume) => {
-      const over = (): void => resume(Effect.void)
+      const over = (tell: (sink: HttpExchange.Sink) => void): void => {
+        this.wake = undefined
+        // In the fiber, whose failure it is when the sink fails.
+        resume(Effect.sync(() => this.finish(tell)))
+      }
       const reader = new WebBody.WebBodyReader(body, {
         onChunk: (chunk) => {
           this.push(chunk)
@@ -263,18 +267,14 @@ class Exchange implements HttpExchange.Response {
         },
         onEnd: () => {
           this.isComplete = true
-          this.finish((sink) => sink.onEnd())
-          over()
+          over((sink) => sink.onEnd())
         },
-        onError: (cause) => {
-          this.finish((sink) => sink.onError(cause))
-          over()
-        }
+        onError: (cause) => over((sink) => sink.onError(cause))
       })
       const pull = (): void => {
         if (this.isClosed) {
           reader.cancel()
-          over()
+          over(() => {})
         } else if (this.sink !== undefined && !this.paused) {
           reader.pull()
         }

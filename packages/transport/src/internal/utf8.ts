@@ -12,7 +12,7 @@ const more = { stream: true }
 const worthConverter = 1024
 
 export class ChunkDecoder {
-  /** Whether the last chunk had as many characters as bytes: it was ASCII, or malformed. */
+  /** Of the last chunk: true only if it had as many characters as bytes, being ASCII (or malformed). */
   isAscii = true
   private converter: TextDecoder | undefined
   // Whether the chunk before may have ended inside a character.
@@ -30,9 +30,8 @@ export class ChunkDecoder {
     return text
   }
 
-  /** What stands for a character that never became complete. */
+  /** What stands for a character that never became complete. Nothing is decoded after it. */
   end(): string {
-    this.isInside = false
     return this.converter?.decode() ?? ""
   }
 
