@@ -25,6 +25,8 @@ export interface Settings {
   readonly warmUp: WarmUp
   readonly rounds: number
   readonly roundMs: number
+  /** Calls before each round that are not counted: an idle V8 shrinks its heap and forgets compiled code. */
+  readonly leadInMs: number
   /** How many fresh processes, where a process is one sample. */
   readonly samples: number
 }
@@ -181,7 +183,11 @@ const throughput = (
     collector,
     (processes) =>
       inRounds(clients, settings.rounds, collector, async (client) => {
-        const measured = await existing(processes, client).command("measure", { ms: settings.roundMs, workers })
+        const measured = await existing(processes, client).command("measure", {
+          leadInMs: settings.leadInMs,
+          ms: settings.roundMs,
+          workers
+        })
         collector.add(
           { id: name, title, unit },
           client.name,

@@ -150,6 +150,20 @@ const mutations: ReadonlyArray<Mutation> = [
     find: "return target.origin === from.origin && target.username",
     replace: "return target.username",
     tests: ["transport/redirects.test.ts"]
+  },
+  {
+    name: "what a decorator made of a response of fetch is gone around",
+    file: "webBody.ts",
+    find: "    !Object.hasOwn(response, \"stream\") && isProxy(response) === false\n",
+    replace: "    !Object.hasOwn(response, \"stream\")\n",
+    tests: ["transport/webBody.test.ts"]
+  },
+  {
+    name: "a body of fetch is not cancelled with its call",
+    file: "webBody.ts",
+    find: "    source.cancel().catch(() => {})\n",
+    replace: "",
+    tests: ["transport/webBody.test.ts"]
   }
 ]
 
