@@ -26,7 +26,9 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   private controller: Dispatcher.DispatchController | undefined
   private sink: HttpExchange.Sink | undefined
   private onHead: ((head: Head) => void) | undefined
+  // Only until somebody asks for it.
   private head: Head | undefined
+  private isSettled = false
   // What came before somebody read.
   private early: Array<Uint8Array> | undefined
   private earlyBytes = 0
@@ -48,8 +50,10 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
 
   /** Tells when the head is there. */
   whenOpened(tell: (head: Head) => void): void {
-    if (this.head === undefined) this.onHead = tell
-    else tell(this.head)
+    const { head } = this
+    this.head = undefined
+    if (head === undefined) this.onHead = tell
+    else tell(head)
   }
 
   // --- HttpExchange.Response ----------------------------------------------------------------------------------------
@@ -155,12 +159,13 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   // ------------------------------------------------------------------------------------------------------------------
 
   private settle(head: Head): void {
-    if (this.head !== undefined) return
-    this.head = head
+    if (this.isSettled) return
+    this.isSettled = true
     const { onHead } = this
-    // A stream may be open for long: it need not keep what waited for its head.
+    // A stream may be open for long: it need not keep its head, nor what waited for it.
     this.onHead = undefined
-    onHead?.(head)
+    if (onHead === undefined) this.head = head
+    else onHead(head)
   }
 
   /** The first chunk of a turn goes out at once, small ones that follow it together at the end of the turn. */

@@ -125,16 +125,21 @@ export class Inbox implements EventHandler, BodyHandler {
 
   /** Waits until there is something new. Resumes the source when it was paused. */
   get untilNews(): Effect.Effect<void> {
-    return this.hasNews ? Effect.void : Once.async((resume) => this.awaitNews(resume))
+    return this.onNews(Effect.void)
   }
 
-  private awaitNews(resume: (news: Effect.Effect<void>) => void): void {
+  /** The same, and goes on with what is next: a step less, and less to keep while a stream is silent. */
+  onNews<A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.hasNews ? next : Once.async((resume) => this.awaitNews(resume, next))
+  }
+
+  private awaitNews<A, E>(resume: (effect: Effect.Effect<A, E>) => void, next: Effect.Effect<A, E>): void {
     // A fiber may pause between its look and its wait.
-    if (this.hasNews) return resume(Effect.void)
+    if (this.hasNews) return resume(next)
     this.unread = 0
     const wake = (): void => {
       this.wake = undefined
-      resume(Effect.void)
+      resume(next)
     }
     this.wake = wake
     if (this.isPaused) {

@@ -194,11 +194,11 @@ const readJson = (self: RequestState, response: HttpExchange.Response): Step<voi
   self.connection.readJson(response)
   // Small answers are there with their head.
   if (inbox.body !== undefined) return onJson(self, inbox.body, response)
-  return Effect.flatMap(self.untilNews, () => {
+  return self.onNews(Effect.suspend(() => {
     if (inbox.body !== undefined) return onJson(self, inbox.body, response)
     if (inbox.isAborted) return self.fail(self.abortError())
     return self.fail(self.errors.connection("Body", inbox.loss?.cause, "Unknown"))
-  })
+  }))
 }
 
 const onJson = (self: RequestState, body: Body, response: HttpExchange.Response): Step<void> => {

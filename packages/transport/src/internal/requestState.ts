@@ -100,9 +100,12 @@ export class RequestState implements Running, InboxOwner {
     return overload === undefined ? undefined : this.ownOverload ??= new ScheduleStepper(overload)
   }
 
-  get untilNews(): Effect.Effect<void> {
+  /** Waits until there is something new, and goes on. */
+  onNews<A>(next: Step<A>): Step<A> {
     const { idleTimeout } = this.core.options
-    return idleTimeout === undefined ? this.inbox.untilNews : this.inbox.untilNewsOrIdle(idleTimeout)
+    return idleTimeout === undefined
+      ? this.inbox.onNews(next)
+      : Effect.zipRight(this.inbox.untilNewsOrIdle(idleTimeout), next)
   }
 
   abort(): void {

@@ -73,7 +73,7 @@ export class RequestStream {
     }
     const loss = inbox.takeLoss()
     if (loss !== undefined) return Effect.zipRight(reconnect(this.state, loss), this.pull)
-    return Effect.zipRight(this.state.untilNews, this.pull)
+    return this.state.onNews(this.pull)
   }
 
   // Where tokens are announced every message goes out alone, so that its token is announced before the next one.
