@@ -91,14 +91,14 @@ const commands = {
     tally.record = undefined
   },
   /**
-   * Calls until they have not become cheaper for a second of CPU: V8 needs from one second to many, depending on how
-   * much code there is to compile.
+   * Calls until they have not become cheaper for a quarter of the most time, of CPU: V8 needs from one second to many, with
+   * pauses between its steps, depending on how much code there is to compile.
    */
   warmUp: async ({ leastMs, mostMs, workers }) => {
     let spent = 0
     let best = Infinity
     let bestAt = 0
-    while (spent < mostMs * 1_000 && (spent < leastMs * 1_000 || spent - bestAt < 1_000_000)) {
+    while (spent < mostMs * 1_000 && (spent < leastMs * 1_000 || spent - bestAt < mostMs * 250)) {
       const cpu = process.cpuUsage()
       const { calls, cpuUs } = await run(workers, () => cpuMicros(cpu) >= 250_000)
       spent += cpuUs

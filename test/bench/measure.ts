@@ -164,7 +164,10 @@ const existing = (processes: ReadonlyMap<string, ClientProcess>, client: BenchCl
   return process
 }
 
-const throughput = (
+/** More connections than so many, of all clients together, are more than a server may have. */
+const mostTogether = 2_000
+
+const throughput = async (
   workload: Throughput,
   clients: ReadonlyArray<BenchClient>,
   settings: Settings,
@@ -175,26 +178,29 @@ const throughput = (
   const per = kilobytes ?? messages
   const unit = kilobytes === undefined ? "us CPU per message" : "us CPU per kB"
   const url = `${server.url}/mcp?${workload.query}`
-  return withWarmClients(
-    clients,
-    settings,
-    url,
-    workers,
-    collector,
-    (processes) =>
-      inRounds(clients, settings.rounds, collector, async (client) => {
-        const measured = await existing(processes, client).command("measure", {
-          leadInMs: settings.leadInMs,
-          ms: settings.roundMs,
-          workers
+  const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
+  for (const group of groups) {
+    await withWarmClients(
+      group,
+      settings,
+      url,
+      workers,
+      collector,
+      (processes) =>
+        inRounds(group, settings.rounds, collector, async (client) => {
+          const measured = await existing(processes, client).command("measure", {
+            leadInMs: settings.leadInMs,
+            ms: settings.roundMs,
+            workers
+          })
+          collector.add(
+            { id: name, title, unit },
+            client.name,
+            numberOf(measured, "cpuUs") / numberOf(measured, "calls") / per
+          )
         })
-        collector.add(
-          { id: name, title, unit },
-          client.name,
-          numberOf(measured, "cpuUs") / numberOf(measured, "calls") / per
-        )
-      })
-  )
+    )
+  }
 }
 
 const latency = (

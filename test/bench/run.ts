@@ -75,15 +75,15 @@ const isLinearity = (workload: Workload): boolean => workload.kind === "throughp
 
 /** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
 const effort = options.quick
-  ? { warmUp: { leastMs: 2_500, mostMs: 4_500 }, rounds: 4, samples: 5, idleSamples: 1 }
-  : { warmUp: { leastMs: 3_000, mostMs: 8_000 }, rounds: 5, samples: 9, idleSamples: 3 }
+  ? { warmUp: { leastMs: 2_500, mostMs: 4_000 }, rounds: 4, samples: 5, idleSamples: 1 }
+  : { warmUp: { leastMs: 3_000, mostMs: 12_000 }, rounds: 5, samples: 9, idleSamples: 3 }
 
 const settingsFor = (workload: Workload, execPath: string): Settings => ({
   execPath,
   warmUp: effort.warmUp,
   rounds: isLinearity(workload) ? 3 : effort.rounds,
   roundMs: 150,
-  leadInMs: 100,
+  leadInMs: 75,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples
 })
 

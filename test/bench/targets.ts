@@ -77,6 +77,7 @@ const targets: ReadonlyArray<Target> = [
   { title: "latency p99", id: "latency.p99", client: "node-request", timesLessThanSdk: 1, timesFloor: 2 },
   { title: "callTool, JSON, 16", id: "json-16", client: "node-call", sdk: "sdk2-call", timesLessThanSdk: 8 },
   { title: "callTool, 100 events", id: "events-100", client: "node-call", sdk: "sdk2-call", timesLessThanSdk: 12 },
+  { title: "an event of 8 MB", id: "size-8000000", client: "node-request", timesLessThanSdk: 1, timesFloor: 2 },
   { title: "import, CPU", id: "import.cpu", client: "core", timesSdk: 3, block: "bare-import" }
 ]
 

@@ -468,6 +468,18 @@ describe("S54: any script of events, rendered and cut in any way", () => {
     )
   })
 
+  it("an event of many chunks costs no more than its bytes: this one would take minutes if each chunk looked at all before", () => {
+    const data = "0123456789abcdef".repeat(1024 * 1024)
+    const bytes = encode(`data: ${data}\n\n: ${data}\n\n`)
+    const chunks = Array.from(
+      { length: Math.ceil(bytes.length / 500) },
+      (_, n) => bytes.subarray(n * 500, (n + 1) * 500)
+    )
+    const [event, ...more] = parse(chunks, 20_000_000)
+    assert.isTrue(event !== undefined && "data" in event && event.data === data)
+    assert.deepStrictEqual(more, [])
+  })
+
   it("S54: bytes are counted as UTF-8 has them", () => {
     FastCheck.assert(
       FastCheck.property(FastCheck.string({ unit: "binary" }), (text) => {

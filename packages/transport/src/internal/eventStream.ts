@@ -44,6 +44,8 @@ export class EventStreamParser {
   // The unfinished last line of what came so far.
   private partial = ""
   private partialIsAscii = true
+  private partialIsData = false
+  private partialIsComment = false
   // Its length, with what was not kept of it.
   private lineChars = 0
   // The rest of the current line is of no interest: a comment, or part of an event that is too large.
@@ -139,13 +141,19 @@ export class EventStreamParser {
       if (this.discardsField && this.isTooMuch(this.lineChars)) this.tooLarge()
       return
     }
-    this.partial += rest
+    const before = this.partial
+    this.partial = before + rest
     this.partialIsAscii = this.partialIsAscii && ascii
-    const isData = this.partial.startsWith("data:")
+    // To look at the start of a text that is put together copies all of it, so only while that is next to nothing.
+    if (before.length < "data:".length) {
+      this.partialIsData = this.partial.startsWith("data:")
+      this.partialIsComment = this.partial.charCodeAt(0) === COLON
+    }
+    const isData = this.partialIsData
+    const isComment = this.partialIsComment
     const isTooLong = isData
       ? this.oversize || this.dataBytes + this.partial.length - "data: ".length > this.maxEventSize
       : this.partial.length > longestFieldLine
-    const isComment = this.partial.charCodeAt(0) === COLON
     if (!isTooLong && !isComment) return
     this.discardsField = !isComment && !isData
     this.partial = ""
