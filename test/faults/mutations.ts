@@ -97,8 +97,8 @@ const mutations: ReadonlyArray<Mutation> = [
   {
     name: "silence on an open stream goes unnoticed",
     file: "requestState.ts",
-    find: "return idleTimeout === undefined ? this.inbox.untilNews",
-    replace: "return idleTimeout !== 0 ? this.inbox.untilNews",
+    find: "Effect.zipRight(this.inbox.untilNewsOrIdle(idleTimeout), next)",
+    replace: "this.inbox.onNews(next)",
     tests: [faults]
   },
   {
