@@ -75,7 +75,7 @@ const isLinearity = (workload: Workload): boolean => workload.kind === "throughp
 
 /** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
 const effort = options.quick
-  ? { warmUp: { leastMs: 2_500, mostMs: 4_000 }, rounds: 4, samples: 5, idleSamples: 1 }
+  ? { warmUp: { leastMs: 3_000, mostMs: 4_500 }, rounds: 4, samples: 5, idleSamples: 1 }
   : { warmUp: { leastMs: 3_000, mostMs: 12_000 }, rounds: 5, samples: 9, idleSamples: 3 }
 
 const settingsFor = (workload: Workload, execPath: string): Settings => ({
