@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import { EventStreamParser, utf8Length } from "../../packages/transport/src/internal/eventStream.ts"
+import { collectGarbage } from "../support/retention.ts"
 
 type Entry =
   | { readonly id: string | undefined; readonly event: string; readonly data: string | undefined }
@@ -478,6 +479,20 @@ describe("S54: any script of events, rendered and cut in any way", () => {
     const [event, ...more] = parse(chunks, 20_000_000)
     assert.isTrue(event !== undefined && "data" in event && event.data === data)
     assert.deepStrictEqual(more, [])
+  })
+
+  it("an unfinished event of single bytes takes little more memory than its bytes", () => {
+    const parser = new EventStreamParser(20_000_000, { onEvent: () => {}, onRetry: () => {}, onTooLarge: () => {} })
+    const length = 2_000_000
+    const one = encode("a")
+    parser.push(encode("data: "))
+    collectGarbage()
+    const before = process.memoryUsage().heapUsed
+    for (let n = 0; n < length; n++) parser.push(one)
+    collectGarbage()
+    // 1.1 times; 32 times when each byte stays a text of its own.
+    assert.isBelow(process.memoryUsage().heapUsed - before, 4 * length)
+    parser.stop()
   })
 
   it("S54: bytes are counted as UTF-8 has them", () => {

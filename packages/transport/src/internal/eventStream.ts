@@ -31,6 +31,9 @@ const SPACE = 32
 // Lines other than data that are longer than this mean nothing: no id or event name is.
 const longestFieldLine = 65_536
 
+// Characters of an unfinished line that may lie in many pieces.
+const shortEnd = 1024
+
 // How far beyond twice its limit an event that is too large is searched for its id.
 const searchForId = 4096
 
@@ -43,6 +46,8 @@ export class EventStreamParser {
   private stopped = false
   // The unfinished last line of what came so far.
   private partial = ""
+  // The end of it, while it is short.
+  private partialEnd = ""
   private partialIsAscii = true
   private partialIsData = false
   private partialIsComment = false
@@ -85,7 +90,7 @@ export class EventStreamParser {
   /** Reports nothing more: what a block left unfinished is not an event. */
   stop(): void {
     this.stopped = true
-    this.partial = ""
+    this.forgetPartial()
     this.data = undefined
   }
 
@@ -122,11 +127,10 @@ export class EventStreamParser {
     if (this.discardLine) {
       this.discardLine = false
       if (this.discardsField) this.addOther(lineChars)
-    } else if (this.partial.length > 0) {
-      const line = this.partial + text.slice(start, end)
+    } else if (this.partialLength > 0) {
+      const line = this.partial + this.partialEnd + text.slice(start, end)
       const isAscii = ascii && this.partialIsAscii
-      this.partial = ""
-      this.partialIsAscii = true
+      this.forgetPartial()
       this.line(line, 0, line.length, isAscii)
     } else {
       this.line(text, start, end, ascii)
@@ -141,25 +145,45 @@ export class EventStreamParser {
       if (this.discardsField && this.isTooMuch(this.lineChars)) this.tooLarge()
       return
     }
-    const before = this.partial
-    this.partial = before + rest
+    const before = this.partialLength
+    this.append(rest)
     this.partialIsAscii = this.partialIsAscii && ascii
     // To look at the start of a text that is put together copies all of it, so only while that is next to nothing.
-    if (before.length < "data:".length) {
-      this.partialIsData = this.partial.startsWith("data:")
-      this.partialIsComment = this.partial.charCodeAt(0) === COLON
+    if (before < "data:".length) {
+      const line = this.partial + this.partialEnd
+      this.partialIsData = line.startsWith("data:")
+      this.partialIsComment = line.charCodeAt(0) === COLON
     }
     const isData = this.partialIsData
     const isComment = this.partialIsComment
     const isTooLong = isData
-      ? this.oversize || this.dataBytes + this.partial.length - "data: ".length > this.maxEventSize
-      : this.partial.length > longestFieldLine
+      ? this.oversize || this.dataBytes + this.partialLength - "data: ".length > this.maxEventSize
+      : this.partialLength > longestFieldLine
     if (!isTooLong && !isComment) return
     this.discardsField = !isComment && !isData
-    this.partial = ""
-    this.partialIsAscii = true
+    this.forgetPartial()
     this.discardLine = true
     if (isData && !this.oversize) this.tooLarge()
+  }
+
+  private get partialLength(): number {
+    return this.partial.length + this.partialEnd.length
+  }
+
+  // A text put together of single bytes takes 32 times its length, so short pieces are first made one.
+  private append(rest: string): void {
+    this.partialEnd += rest
+    if (this.partialEnd.length < shortEnd) return
+    // What is looked at becomes one piece.
+    this.partialEnd.charCodeAt(0)
+    this.partial += this.partialEnd
+    this.partialEnd = ""
+  }
+
+  private forgetPartial(): void {
+    this.partial = ""
+    this.partialEnd = ""
+    this.partialIsAscii = true
   }
 
   private line(text: string, start: number, end: number, ascii: boolean): void {
