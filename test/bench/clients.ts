@@ -12,6 +12,8 @@ export interface BenchClient {
   readonly node?: number
   /** It takes part in these workloads and no others. */
   readonly only?: ReadonlyArray<string>
+  /** It runs on Effect, of which V8 compiles more, and in more steps. */
+  readonly isEffect?: boolean
   /** A building block of ours alone, and no client that anybody would use: how little a path can cost. */
   readonly isBlock?: boolean
   /** What a program imports to use it; `./` is relative to this folder. */
@@ -32,6 +34,7 @@ const ours = (
   name,
   title,
   module: `./clients/${name}.mjs`,
+  isEffect: true,
   imports: [transport, ...errors, ...imports],
   installed: { folder: "root", packages: ["@effect-mcp/transport", "effect", "@effect/platform", ...packages] }
 })
@@ -51,6 +54,7 @@ const block = (
   title: `${title} alone`,
   module: `./clients/${name}.mjs`,
   only,
+  isEffect: true,
   isBlock: true,
   imports,
   installed: { folder: "root", packages: ["effect", "@effect/platform", ...packages] }
@@ -136,6 +140,7 @@ export const clients: ReadonlyArray<BenchClient> = [
     title: "effect 4.1 McpClient (answers only)",
     module: "./effect4/client.mjs",
     answersOnly: true,
+    isEffect: true,
     node: 24,
     imports: ["./effect4/client.mjs"],
     installed: { folder: "effect4", packages: ["effect", "@effect/platform-node"] }

@@ -15,6 +15,7 @@ const repository = fileURLToPath(new URL("../../", import.meta.url))
 
 /** CPU that a client spends on calls before it is measured: until they get no cheaper, within these limits. */
 export interface WarmUp {
+  /** Of a client on Effect; half of it for any other. */
   readonly leastMs: number
   readonly mostMs: number
 }
@@ -135,7 +136,8 @@ const withWarmClients = async (
         processes.set(one.name, process)
         await process.connect(url)
         await process.command("verify", { workers })
-        await process.command("warmUp", { ...settings.warmUp, workers })
+        const { leastMs, mostMs } = settings.warmUp
+        await process.command("warmUp", { leastMs: one.isEffect === true ? leastMs : leastMs / 2, mostMs, workers })
       })
     }
   }

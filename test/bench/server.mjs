@@ -82,7 +82,7 @@ const answering = (shape) => {
           if (n < count) return
           clearInterval(timer)
           response.end(answerEvent(id, token))
-        }, 3)
+        }, 2)
         response.once("close", () => clearInterval(timer))
       }
   }

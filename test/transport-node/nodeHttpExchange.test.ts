@@ -21,7 +21,7 @@ import * as Https from "node:https"
 import { type AddressInfo, connect, type Server, type Socket } from "node:net"
 import type { TLSSocket } from "node:tls"
 import { fileURLToPath } from "node:url"
-import { Agent, MockAgent } from "undici"
+import { Agent, type Dispatcher, MockAgent } from "undici"
 import { find } from "../../packages/transport/src/internal/unsafeOpen.ts"
 import { eventually } from "../support/harness.ts"
 import { recordSpans } from "../support/recordSpans.ts"
@@ -267,6 +267,92 @@ describe("NodeHttpExchange", () => {
       )
       assert.deepStrictEqual(yield* soon(StreamableHttpTransport.request(transport, ping)), pong)
     }))
+
+  describe("the head as undici keeps it", () => {
+    /** Opens an exchange through an interceptor, and reads it. */
+    const through = (
+      url: string,
+      onHead: (controller: Dispatcher.DispatchController) => Dispatcher.DispatchController
+    ) =>
+      Effect.gen(function*() {
+        const dispatcher = new Agent().compose((dispatch) => (options, handler) =>
+          dispatch(options, {
+            onRequestStart: (controller, context) => handler.onRequestStart?.(onHead(controller), context),
+            onResponseStart: (controller, ...head) => handler.onResponseStart?.(onHead(controller), ...head),
+            onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
+            onResponseEnd: (controller, trailers) => handler.onResponseEnd?.(controller, trailers),
+            onResponseError: (controller, error) => handler.onResponseError?.(controller, error)
+          })
+        )
+        yield* Effect.addFinalizer(() => Effect.promise(() => dispatcher.destroy()))
+        const exchange = yield* NodeHttpExchange.fromDispatcher.pipe(
+          Effect.provideService(NodeHttpClient.Dispatcher, dispatcher)
+        )
+        return yield* soon(exchange.open({
+          method: "POST",
+          url: new URL(url),
+          headers: Headers.empty,
+          body: JSON.stringify(ping)
+        }))
+      })
+
+    const read = (response: HttpExchange.Response, sink?: Pick<HttpExchange.Sink, "needsHead">) =>
+      soon(Effect.async<string, unknown>((resume) => {
+        let text = ""
+        response.read({
+          ...sink,
+          onChunk: (chunk) => {
+            text += Buffer.from(chunk).toString()
+          },
+          onEnd: () => resume(Effect.succeed(text)),
+          onError: (cause) => resume(Effect.fail(cause))
+        })
+      }))
+
+    it.scopedLive("is let go when the body is read: a silent stream would keep two kilobytes of it", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const controllers = new Set<Dispatcher.DispatchController>()
+        const response = yield* through(server.url, (controller) => {
+          controllers.add(controller)
+          return controller
+        })
+        const [controller] = controllers
+        assert(controller !== undefined)
+        assert.isNotNull(controller.rawHeaders)
+        assert.strictEqual(yield* read(response), JSON.stringify(pong))
+        assert.isNull(controller.rawHeaders)
+        assert.strictEqual(response.headers["content-type"], "application/json")
+      }))
+
+    it.scopedLive("its headers stay, unless the sink needs them no more", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const open = through(server.url, (controller) => controller)
+        const [kept, left] = [yield* open, yield* open]
+        yield* read(kept)
+        assert.strictEqual(kept.headers["content-type"], "application/json")
+        assert.strictEqual(left.headers["content-type"], "application/json")
+        yield* read(left, { needsHead: false })
+        assert.deepStrictEqual(Object.keys(left.headers), [])
+      }))
+
+    it.scopedLive("may be out of reach: nothing depends on it", () =>
+      Effect.gen(function*() {
+        const server = yield* ScriptedServer.makeLoopback(script)
+        const response = yield* through(server.url, (controller) =>
+          Object.freeze({
+            aborted: false,
+            paused: false,
+            reason: null,
+            rawHeaders: [],
+            abort: (reason: Error) => controller.abort(reason),
+            pause: () => controller.pause(),
+            resume: () => controller.resume()
+          }))
+        assert.strictEqual(yield* read(response), JSON.stringify(pong))
+      }))
+  })
 
   it.scopedLive("layerConfig: options come from the configuration; bad ones are a ConfigError", () =>
     Effect.gen(function*() {

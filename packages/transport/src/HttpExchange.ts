@@ -77,6 +77,11 @@ export interface Sink {
   readonly onEnd: () => void
   /** `cause` is a {@link ContentEncodingError} when the body is compressed and could not be inflated. */
   readonly onError: (cause: unknown) => void
+  /**
+   * `false`: nobody looks at the response's headers any more, so that an exchange may let go of them. It need not, but a body
+   * may be silent for hours.
+   */
+  readonly needsHead?: boolean
 }
 
 export {

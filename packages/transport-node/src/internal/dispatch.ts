@@ -60,6 +60,9 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
 
   read(sink: HttpExchange.Sink): void {
     this.sink = sink
+    // Everybody has seen the head by now. undici would keep its bytes, two kilobytes of them, as long as the body lasts.
+    if (this.controller !== undefined) Reflect.set(this.controller, "rawHeaders", null)
+    if (sink.needsHead === false) this.headers = Headers.empty
     const early = this.early
     if (early !== undefined) {
       this.early = undefined

@@ -46,6 +46,10 @@ export class EventReader implements HttpExchange.Sink, Handler {
     this.parser = new EventStreamParser(maxMessageSize, this)
   }
 
+  get needsHead(): boolean {
+    return false
+  }
+
   /** The rest of the body is of no interest. */
   stop(): void {
     this.parser.stop()

@@ -48,6 +48,8 @@ export const make = (
     const manualRedirects = Context.make(FetchHttpClient.RequestInit, { ...init, redirect: "manual" as const })
     const running = new LiveSet<Exchange>()
     let isOpen = true
+    /** The services of who asked last, and those that its exchange begins with. */
+    let services: { readonly from: Context.Context<never>; readonly to: ReadonlyMap<string, unknown> } | undefined
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isOpen = false
@@ -59,13 +61,22 @@ export const make = (
     const start = (request: HttpExchange.Request, parent: AnyFiber): Exchange => {
       const exchange = new Exchange(request.mayCollect === true)
       running.add(exchange)
+      if (services?.from !== parent.currentContext) {
+        services = { from: parent.currentContext, to: Context.merge(parent.currentContext, manualRedirects).unsafeMap }
+      }
+      const own = new Map(services.to)
       // Forked by hand: `Effect.fork`, and then setting what is to be different, costs as much again as the client.
       const runtime = Runtime.make({
-        context: Context.merge(parent.currentContext, manualRedirects),
+        context: Context.unsafeMake<Scope.Scope>(own),
         fiberRefs: parent.getFiberRefs(),
         runtimeFlags: Runtime.defaultRuntimeFlags
       })
-      const fiber = Runtime.runFork(runtime, exchange.run(client.execute(toClientRequest(request, options))), {
+      const run = exchange.run(
+        client.execute(toClientRequest(request, options)),
+        // `Effect.provideService` takes longer than the rest of the fork.
+        (scope) => own.set(Scope.Scope.key, scope)
+      )
+      const fiber = Runtime.runFork(runtime, run, {
         updateRefs: isTraced(parent) ? withoutHeaderValues : withoutTracer
       })
       fiber.addObserver(() => running.delete(exchange))
@@ -188,23 +199,20 @@ class Exchange implements HttpExchange.Response {
   }
 
   run(
-    execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>
-  ): Effect.Effect<void> {
+    execute: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>,
+    provideScope: (scope: Scope.Scope) => void
+  ): Effect.Effect<void, never, Scope.Scope> {
     return Effect.uninterruptibleMask(() =>
       Effect.flatMap(Scope.make(), (scope) => {
-        const client = Effect.provideService(execute, Scope.Scope, scope)
-        const exchanged = Effect.matchCauseEffect(Effect.catchAll(client, recoverStatus), {
-          onFailure: (cause) => Effect.sync(() => this.settle(Exit.fail(toExchangeError(cause)))),
-          onSuccess: (response) => {
-            this.status = response.status
-            this.headers = response.headers
-            this.settle(Exit.succeed(this))
-            const body = WebBody.of(response)
-            if (body !== undefined) return this.readWeb(body)
-            return this.mayCollect && isShort(response.status, this.headers)
-              ? this.collect(response)
-              : this.pump(response.stream, scope)
-          }
+        provideScope(scope)
+        const exchanged = Effect.matchCauseEffect(execute, {
+          onFailure: (cause) => {
+            const response = statusRefused(cause)
+            if (response !== undefined) return this.opened(response, scope)
+            this.settle(Exit.fail(toExchangeError(cause)))
+            return Effect.void
+          },
+          onSuccess: (response) => this.opened(response, scope)
         })
         // Closing the scope aborts the request. One that is complete needs no abort, which is not cheap.
         const close = (exit: Exit.Exit<void>) => this.isComplete ? Effect.void : Scope.close(scope, exit)
@@ -214,6 +222,17 @@ class Exchange implements HttpExchange.Response {
         })
       })
     )
+  }
+
+  private opened(response: HttpClientResponse.HttpClientResponse, scope: Scope.Scope): Effect.Effect<void> {
+    this.status = response.status
+    this.headers = response.headers
+    this.settle(Exit.succeed(this))
+    const body = WebBody.of(response)
+    if (body !== undefined) return this.readWeb(body)
+    return this.mayCollect && isShort(response.status, this.headers)
+      ? this.collect(response)
+      : this.pump(response.stream, scope)
   }
 
   private settle(exit: UnsafeOpen.Head): void {
@@ -351,11 +370,13 @@ const isShort = (status: number, headers: Headers.Headers): boolean => {
     Number(length) <= shortBody && mediaType(type) === "application/json"
 }
 
-// Clients decorated with `filterStatusOk` fail with the response in hand.
-const recoverStatus = (
-  error: HttpClientError.HttpClientError
-): Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError> =>
-  error._tag === "ResponseError" && error.reason === "StatusCode" ? Effect.succeed(error.response) : Effect.fail(error)
+/** Clients decorated with `filterStatusOk` fail with the response in hand. */
+const statusRefused = (
+  cause: Cause.Cause<HttpClientError.HttpClientError>
+): HttpClientResponse.HttpClientResponse | undefined => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  return error?._tag === "ResponseError" && error.reason === "StatusCode" ? error.response : undefined
+}
 
 const toExchangeError = (cause: Cause.Cause<HttpClientError.HttpClientError>): ExchangeError => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))

@@ -42,6 +42,26 @@ const nothing: ReadonlyArray<never> = []
  */
 const mostUnread = 16 * 1024
 
+interface Waiting {
+  readonly end: () => void
+}
+
+/** An object takes a third of what a function takes that does the same, for as long as a stream is silent. */
+class Wait<A, E> implements Waiting {
+  private readonly resume: (effect: Effect.Effect<A, E>) => void
+  private readonly next: Effect.Effect<A, E>
+
+  constructor(resume: (effect: Effect.Effect<A, E>) => void, next: Effect.Effect<A, E>) {
+    this.resume = resume
+    this.next = next
+  }
+
+  end(): void {
+    const { next, resume } = this
+    resume(next)
+  }
+}
+
 /** Silence on an open stream. */
 export const idleCause = (millis: number): Error => new Error(`nothing came for ${millis} ms (idleTimeout)`)
 
@@ -67,7 +87,7 @@ export class Inbox implements EventHandler, BodyHandler {
   private isPaused = false
   /** Bytes that came since somebody waited. */
   private unread = 0
-  private wake: (() => void) | undefined
+  private waiting: Waiting | undefined
   /** Something came, while silence is watched for. */
   private noteActivity: (() => void) | undefined
 
@@ -120,7 +140,7 @@ export class Inbox implements EventHandler, BodyHandler {
   abort(): void {
     this.isAborted = true
     this.response?.close()
-    this.wake?.()
+    this.wake()
   }
 
   /** Waits until there is something new. Resumes the source when it was paused. */
@@ -137,15 +157,17 @@ export class Inbox implements EventHandler, BodyHandler {
     // A fiber may pause between its look and its wait.
     if (this.hasNews) return resume(next)
     this.unread = 0
-    const wake = (): void => {
-      this.wake = undefined
-      resume(next)
-    }
-    this.wake = wake
+    this.waiting = new Wait(resume, next)
     if (this.isPaused) {
       this.isPaused = false
       this.response?.resume()
     }
+  }
+
+  private wake(): void {
+    const { waiting } = this
+    this.waiting = undefined
+    waiting?.end()
   }
 
   /** The same, and silence for too long is a break. It counts from here: backpressure is not the server's silence. */
@@ -222,7 +244,7 @@ export class Inbox implements EventHandler, BodyHandler {
     this.onActivity()
     if (this.answer !== undefined) this.reader?.stop()
     if (!this.hasNews) return
-    if (this.wake !== undefined) return this.wake()
+    if (this.waiting !== undefined) return this.wake()
     this.unread += bytes
     if (this.answer === undefined && !this.isPaused && this.unread >= mostUnread) {
       this.isPaused = true
@@ -238,14 +260,14 @@ export class Inbox implements EventHandler, BodyHandler {
     }
     if (this.isAborted || this.isTooLarge) return
     this.loss ??= { cause }
-    this.wake?.()
+    this.wake()
   }
 
   // --- the exchange: BodyHandler ------------------------------------------------------------------------------------
 
   onBody(body: Body): void {
     this.body = body
-    this.wake?.()
+    this.wake()
   }
 
   onActivity(): void {

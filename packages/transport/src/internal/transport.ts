@@ -107,7 +107,7 @@ const prepare = (
   }
   const isStateless = statelessVersion(message) !== undefined
   const canResume = requestId !== undefined && !isStateless && !isInitialize(message)
-  const owner = {}
+  const owner = core.ledger === undefined ? nobody : {}
   const recovered = canResume ? core.ledger?.take(message, owner) : undefined
   return {
     message,
@@ -121,6 +121,9 @@ const prepare = (
     collect
   }
 }
+
+/** The owner of what no ledger keeps. */
+const nobody = {}
 
 // --- request --------------------------------------------------------------------------------------------------------
 
@@ -151,21 +154,27 @@ const directRequestOnce = (
     if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
     const stream = new RequestStream(core, outgoing)
     options.exposeAbort?.(() => stream.abort())
-    const follow = (pull: Effect.Effect<Messages, TransportError>, answer: JsonRpc.Response | undefined): Answer =>
-      Effect.flatMap(pull, (messages) => {
-        if (messages === undefined) {
-          return answer === undefined ? Effect.fail(unanswered(message)) : Effect.succeed(answer)
-        }
-        const last = messages[messages.length - 1]
-        const latest = JsonRpc.isResponse(last) ? last : answer
-        const others = latest === last ? messages.length - 1 : messages.length
-        const next = latest !== undefined && stream.isDrained ? Effect.succeed(latest) : follow(stream.pull, latest)
-        return handle === undefined || others === 0
-          ? next
-          : Effect.flatMap(handle(others === messages.length ? messages : messages.slice(0, others)), () => next)
-      })
+    let answer: JsonRpc.Response | undefined
+    const next = (): Answer =>
+      answer !== undefined && stream.isDrained ? Effect.succeed(answer) : Effect.flatMap(stream.pull, onMessages)
+    const onMessages = (messages: Messages): Answer => {
+      if (messages === undefined) {
+        return answer === undefined
+          ? Effect.fail(unanswered(message))
+          : Effect.succeed(answer)
+      }
+      const last = messages[messages.length - 1]
+      let others = messages.length
+      if (JsonRpc.isResponse(last)) {
+        answer = last
+        others--
+      }
+      return handle === undefined || others === 0
+        ? next()
+        : Effect.flatMap(handle(others === messages.length ? messages : messages.slice(0, others)), next)
+    }
     return Effect.catchAllCause(
-      restore(Once.suspend(() => follow(stream.pull, undefined))),
+      restore(Once.suspend(next)),
       (cause) => Effect.zipRight(stream.close(Exit.failCause(cause)), Effect.failCause(cause))
     )
   })
