@@ -45,11 +45,9 @@ export const make = (
   Effect.gen(function*() {
     const client = HttpClient.withScope(yield* HttpClient.HttpClient)
     const init = Option.getOrElse(yield* Effect.serviceOption(FetchHttpClient.RequestInit), () => ({}))
-    const manualRedirects = Context.make(FetchHttpClient.RequestInit, { ...init, redirect: "manual" as const })
+    const manualRedirects: typeof FetchHttpClient.RequestInit.Service = { ...init, redirect: "manual" }
     const running = new LiveSet<Exchange>()
     let isOpen = true
-    /** The services of who asked last, and those that its exchange begins with. */
-    let services: { readonly from: Context.Context<never>; readonly to: ReadonlyMap<string, unknown> } | undefined
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isOpen = false
@@ -61,20 +59,18 @@ export const make = (
     const start = (request: HttpExchange.Request, parent: AnyFiber): Exchange => {
       const exchange = new Exchange(request.mayCollect === true)
       running.add(exchange)
-      if (services?.from !== parent.currentContext) {
-        services = { from: parent.currentContext, to: Context.merge(parent.currentContext, manualRedirects).unsafeMap }
-      }
-      const own = new Map(services.to)
+      const services = new Map(parent.currentContext.unsafeMap)
+      services.set(FetchHttpClient.RequestInit.key, manualRedirects)
       // Forked by hand: `Effect.fork`, and then setting what is to be different, costs as much again as the client.
       const runtime = Runtime.make({
-        context: Context.unsafeMake<Scope.Scope>(own),
+        context: Context.unsafeMake<Scope.Scope>(services),
         fiberRefs: parent.getFiberRefs(),
         runtimeFlags: Runtime.defaultRuntimeFlags
       })
       const run = exchange.run(
         client.execute(toClientRequest(request, options)),
         // `Effect.provideService` takes longer than the rest of the fork.
-        (scope) => own.set(Scope.Scope.key, scope)
+        (scope) => services.set(Scope.Scope.key, scope)
       )
       const fiber = Runtime.runFork(runtime, run, {
         updateRefs: isTraced(parent) ? withoutHeaderValues : withoutTracer
