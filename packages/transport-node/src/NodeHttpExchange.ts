@@ -78,7 +78,7 @@ export interface Options {
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<HttpExchange.Service, never, Scope.Scope> =>
-  Effect.flatMap(makeAgent(options), ({ dispatcher, timeouts }) => scoped(dispatcher, timeouts))
+  Effect.flatMap(makeAgent(options), ({ dispatcher, settings }) => scoped(dispatcher, settings))
 
 /**
  * Over the dispatcher of `@effect/platform-node` in the context: an agent, a proxy or a mock that the program has already.
@@ -93,16 +93,16 @@ export const fromDispatcher: Effect.Effect<HttpExchange.Service, never, NodeHttp
       Context.GenericTag<NodeHttpClient.Dispatcher, Undici.Dispatcher>(
         "@effect/platform-node/NodeHttpClient/Dispatcher"
       ),
-      (dispatcher) => scoped(dispatcher, { headersTimeout: 0 })
+      (dispatcher) => scoped(dispatcher, { headersTimeout: 0, isExclusive: false })
     )
 
 const scoped = (
   dispatcher: Undici.Dispatcher,
-  timeouts: internal.Timeouts
+  settings: internal.Options
 ): Effect.Effect<HttpExchange.Service, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => internal.make(dispatcher, timeouts)),
+      Effect.sync(() => internal.make(dispatcher, settings)),
       ({ end }) => Effect.sync(end)
     ),
     ({ service }) => service

@@ -55,6 +55,7 @@ export interface Request {
  */
 export interface Response {
   readonly status: number
+  /** Who needs them after `read` keeps them: an exchange may let go of them when the sink does not need the head. */
   readonly headers: Headers.Headers
   /** Starts the body: its chunks go to the sink as they come, decoded, until its end or a failure. */
   readonly read: (sink: Sink) => void
@@ -78,8 +79,8 @@ export interface Sink {
   /** `cause` is a {@link ContentEncodingError} when the body is compressed and could not be inflated. */
   readonly onError: (cause: unknown) => void
   /**
-   * `false`: nobody looks at the response's headers any more, so that an exchange may let go of them. It need not, but a body
-   * may be silent for hours.
+   * `false`: the response's headers are not looked at any more, so that the exchange may let go of them, as a body may be
+   * silent for hours. Default true.
    */
   readonly needsHead?: boolean
 }

@@ -7,18 +7,21 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type * as Undici from "undici"
 import type { Options, Proxy, Tls } from "../NodeHttpExchange.ts"
-import type { Timeouts } from "./dispatch.ts"
+import type * as Dispatch from "./dispatch.ts"
 
 export const makeAgent = (
   options: Options
-): Effect.Effect<{ readonly dispatcher: Undici.Dispatcher; readonly timeouts: Timeouts }, never, Scope.Scope> =>
+): Effect.Effect<{ readonly dispatcher: Undici.Dispatcher; readonly settings: Dispatch.Options }, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.map(Effect.promise(() => import("undici")), (undici) => build(undici, options)),
       // Nothing waits for what is under way: the exchanges have failed by now.
       (dispatcher) => Effect.promise(() => dispatcher.destroy())
     ),
-    (dispatcher) => ({ dispatcher, timeouts: { headersTimeout: millis(options.headersTimeout) ?? 0 } })
+    (dispatcher) => ({
+      dispatcher,
+      settings: { headersTimeout: millis(options.headersTimeout) ?? 0, isExclusive: true }
+    })
   )
 
 const build = (undici: typeof Undici, options: Options): Undici.Dispatcher => {

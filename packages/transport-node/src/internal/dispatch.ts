@@ -18,6 +18,12 @@ const aborted = new Error("the exchange was closed")
 
 const closed: Head = Exit.fail(new HttpExchange.ExchangeError({ sent: true, cause: aborted }))
 
+interface Owner {
+  readonly running: LiveSet<Exchange>
+  /** Whether nobody else looks at what the dispatcher does. */
+  readonly isExclusive: boolean
+}
+
 class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   place = -1
   status = 0
@@ -41,11 +47,11 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
   private failure: unknown
   private hasFailed = false
 
-  private readonly running: LiveSet<Exchange>
+  private readonly owner: Owner
 
-  constructor(running: LiveSet<Exchange>) {
-    this.running = running
-    running.add(this)
+  constructor(owner: Owner) {
+    this.owner = owner
+    owner.running.add(this)
   }
 
   /** Tells when the head is there. */
@@ -60,9 +66,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
 
   read(sink: HttpExchange.Sink): void {
     this.sink = sink
-    // Everybody has seen the head by now. undici would keep its bytes, two kilobytes of them, as long as the body lasts.
-    if (this.controller !== undefined) Reflect.set(this.controller, "rawHeaders", null)
-    if (sink.needsHead === false) this.headers = Headers.empty
+    if (sink.needsHead === false) this.forgetHead()
     const early = this.early
     if (early !== undefined) {
       this.early = undefined
@@ -93,7 +97,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     this.settle(closed)
     if (this.isOver) return
     this.isOver = true
-    this.running.delete(this)
+    this.owner.running.delete(this)
     // What has not begun is aborted when it begins.
     this.controller?.abort(aborted)
   }
@@ -146,7 +150,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     this.deliverRest()
     if (this.isOver) return
     this.isOver = true
-    this.running.delete(this)
+    this.owner.running.delete(this)
     this.finish()
   }
 
@@ -169,6 +173,13 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     this.onHead = undefined
     if (onHead === undefined) this.head = head
     else onHead(head)
+  }
+
+  /** A stream may be silent for hours, and undici would keep the bytes of its head, and all that came with them. */
+  private forgetHead(): void {
+    this.headers = Headers.empty
+    // Interceptors get the controller with each chunk: what they see is not changed.
+    if (this.owner.isExclusive && this.controller !== undefined) this.controller.rawHeaders = null
   }
 
   /** The first chunk of a turn goes out at once, small ones that follow it together at the end of the turn. */
@@ -202,7 +213,7 @@ class Exchange implements HttpExchange.Response, Dispatcher.DispatchHandler {
     this.hasFailed = true
     this.failure = cause
     this.isOver = true
-    this.running.delete(this)
+    this.owner.running.delete(this)
     this.controller?.abort(aborted)
     this.finish()
   }
@@ -253,23 +264,26 @@ const looksCompressed = (chunk: Uint8Array): boolean => {
 
 // --- the service ----------------------------------------------------------------------------------------------------
 
-export interface Timeouts {
+export interface Options {
   /** Milliseconds; 0 is none. */
   readonly headersTimeout: number
+  /** Whether the dispatcher was made for this exchange alone, and has no interceptors. */
+  readonly isExclusive: boolean
 }
 
 /** An exchange over a dispatcher. What is under way when `end` is called fails. */
-export const make = (dispatcher: Dispatcher, { headersTimeout }: Timeouts): {
+export const make = (dispatcher: Dispatcher, { headersTimeout, isExclusive }: Options): {
   readonly service: HttpExchange.Service
   readonly end: () => void
 } => {
   const running = new LiveSet<Exchange>()
+  const owner: Owner = { running, isExclusive }
   let isOpen = true
 
   let target = toTarget(new URL("http://localhost"))
 
   const begin = (request: HttpExchange.Request): Exchange => {
-    const exchange = new Exchange(running)
+    const exchange = new Exchange(owner)
     const { body, headers, method, url } = request
     request.exposeAbort?.(() => exchange.close())
     if (target.href !== url.href) target = toTarget(url)

@@ -11,6 +11,7 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -370,18 +371,33 @@ const isShort = (status: number, headers: Headers.Headers): boolean => {
 const statusRefused = (
   cause: Cause.Cause<HttpClientError.HttpClientError>
 ): HttpClientResponse.HttpClientResponse | undefined => {
-  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  const error = failureOf(cause)
   return error?._tag === "ResponseError" && error.reason === "StatusCode" ? error.response : undefined
 }
 
+/** A defect is what happened, whatever else failed beside it. */
+const failureOf = <E>(cause: Cause.Cause<E>): E | undefined =>
+  Option.isSome(Cause.keepDefects(cause)) ? undefined : Option.getOrUndefined(Cause.failureOption(cause))
+
 const toExchangeError = (cause: Cause.Cause<HttpClientError.HttpClientError>): ExchangeError => {
-  const error = Option.getOrUndefined(Cause.failureOption(cause))
-  if (error === undefined) return new ExchangeError({ sent: true, cause: Cause.squash(cause) })
-  // The error itself prints the whole request, session id and bearer token included: keep only what caused it.
-  const inner = error.cause ?? new Error(error.description ?? error.reason)
-  const refused = error._tag === "RequestError" && error.reason !== "Transport"
-  return new ExchangeError({ sent: !refused && !neverSent(inner), cause: inner })
+  const error = failureOf(cause)
+  if (error === undefined) {
+    return new ExchangeError({
+      sent: true,
+      cause: Cause.squash(Option.getOrElse(Cause.keepDefects(cause), () => cause))
+    })
+  }
+  // A client that asks several servers at once may have reached one of them.
+  const sent = Chunk.some(Cause.failures(cause), (failure) => !(isRefused(failure) || neverSent(causeOf(failure))))
+  return new ExchangeError({ sent, cause: causeOf(error) })
 }
+
+const isRefused = (error: HttpClientError.HttpClientError): boolean =>
+  error._tag === "RequestError" && error.reason !== "Transport"
+
+/** The error itself prints the whole request, session id and bearer token included: only what caused it is kept. */
+const causeOf = (error: HttpClientError.HttpClientError): unknown =>
+  error.cause ?? new Error(error.description ?? error.reason)
 
 // JSON and event streams begin with printable text; what a compressor writes first never does.
 const looksCompressed = (chunk: Uint8Array): boolean => {
