@@ -73,6 +73,8 @@ const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> =>
 
 const isLinearity = (workload: Workload): boolean => workload.kind === "throughput" && workload.linearity !== undefined
 
+const moreRoundsOf = (workload: Workload): number => workload.kind === "throughput" ? workload.moreRounds ?? 0 : 0
+
 /** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
 const effort = options.quick
   ? { warmUp: { leastMs: 3_000, mostMs: 4_500 }, rounds: 4, samples: 5, idleSamples: 1 }
@@ -81,7 +83,7 @@ const effort = options.quick
 const settingsFor = (workload: Workload, execPath: string): Settings => ({
   execPath,
   warmUp: effort.warmUp,
-  rounds: isLinearity(workload) ? 3 : effort.rounds,
+  rounds: isLinearity(workload) ? 3 : effort.rounds + moreRoundsOf(workload),
   roundMs: 150,
   leadInMs: 75,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples

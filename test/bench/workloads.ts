@@ -20,6 +20,8 @@ export interface Throughput extends Common {
   readonly messages: number
   /** Shows cost per kilobyte of text, of which one call brings so many. */
   readonly kilobytes?: number
+  /** Rounds beyond those of the run: where a collection of the whole heap falls into every third round, and costs as much again. */
+  readonly moreRounds?: number
   /** Part of the proof that cost grows linearly: which line, and where on it. */
   readonly linearity?: { readonly line: "length" | "streams" | "size"; readonly at: number }
 }
@@ -60,6 +62,7 @@ const json = (workers: number, quick?: ReadonlyArray<string>): Throughput => ({
   query: "kind=json&bytes=100",
   workers,
   messages: 1,
+  moreRounds: 2,
   ...(quick === undefined ? {} : { quick })
 })
 
