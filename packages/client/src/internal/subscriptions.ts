@@ -24,6 +24,7 @@ import type { Connector } from "./connector.ts"
 import type { Exchanges, Fork } from "./exchange.ts"
 import type { Inbound } from "./inbound.ts"
 import type { Connection } from "./negotiator.ts"
+import { race } from "./race.ts"
 import { isWithin } from "./resourceUri.ts"
 
 /** What is listened to: the lists, or the resource of a URI. */
@@ -238,7 +239,7 @@ export class Subscriptions {
         )
       )
       return Effect.flatMap(
-        Effect.either(Effect.raceFirst(exchange, unacknowledged)),
+        Effect.either(race(exchange, unacknowledged)),
         (end) =>
           Effect.flatMap(Deferred.isDone(agreed), (wasAgreed) => {
             const error = end._tag === "Left" ? end.left : undefined

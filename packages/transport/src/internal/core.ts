@@ -153,8 +153,12 @@ export class Core {
     request: HttpExchange.Request,
     abortable: Abortable | undefined
   ): Effect.Effect<HttpExchange.Response, ExchangeError> {
-    const opened = this.exchange.open(request)
-    if (abortable === undefined) return opened
+    if (abortable === undefined) return this.exchange.open(request)
+    const opened = Effect.map(this.exchange.open(request), (response) => {
+      // Until it is handed over: who waits for it may be gone by now.
+      request.exposeAbort?.(() => response.close())
+      return response
+    })
     const aborted = Effect.async<never, ExchangeError>((resume) =>
       abortable.whenAborted(() => resume(Effect.fail(abortedError)))
     )
