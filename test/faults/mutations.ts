@@ -164,6 +164,20 @@ const mutations: ReadonlyArray<Mutation> = [
     find: "    source.cancel().catch(() => {})\n",
     replace: "",
     tests: ["transport/webBody.test.ts"]
+  },
+  {
+    name: "a response that comes as its call is interrupted stays open",
+    file: "core.ts",
+    find: "      request.exposeAbort?.(() => response.close())\n",
+    replace: "",
+    tests: ["transport/interruption.test.ts"]
+  },
+  {
+    name: "a race cannot be interrupted",
+    file: "race.ts",
+    find: "Effect.matchCauseEffect(restore(first), {",
+    replace: "Effect.matchCauseEffect(first, {",
+    tests: ["transport/interruption.test.ts"]
   }
 ]
 
