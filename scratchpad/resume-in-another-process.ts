@@ -86,11 +86,13 @@ const main = Effect.gen(function*() {
   const first = yield* startProcess(server.url, directory)
   yield* linesOf(first.stdout).pipe(
     Stream.tap((line) => Console.log(`  ${line}`)),
+    // Killed while its output is still read: it must not end by a broken pipe.
+    Stream.tap((line) =>
+      line === "step 7" ? Effect.zipRight(Effect.sleep("50 millis"), first.kill("SIGKILL")) : Effect.void
+    ),
     Stream.takeUntil((line) => line === "step 7"),
     Stream.runDrain
   )
-  yield* Effect.sleep("50 millis")
-  yield* first.kill("SIGKILL")
   yield* Console.log("  killed with SIGKILL\n\nThe second process")
 
   const second = yield* startProcess(server.url, directory)

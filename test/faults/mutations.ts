@@ -173,10 +173,11 @@ const mutations: ReadonlyArray<Mutation> = [
     tests: ["transport/interruption.test.ts"]
   },
   {
-    name: "a race cannot be interrupted",
+    name: "a race makes its fibers before it starts them",
     file: "race.ts",
-    find: "Effect.matchCauseEffect(restore(first), {",
-    replace: "Effect.matchCauseEffect(first, {",
+    find: "  Effect.uninterruptibleMask((restore) =>\n",
+    replace:
+      "  Effect.raceFirst(Effect.interruptible(one), Effect.interruptible(other)) ?? Effect.uninterruptibleMask((restore) =>\n",
     tests: ["transport/interruption.test.ts"]
   }
 ]
