@@ -549,16 +549,24 @@ describe("answers", () => {
 describe("plans", () => {
   it.scopedLive("program counts from the next exchange; those under way keep theirs", () =>
     Effect.gen(function*() {
-      const server = yield* answering([[small]])
-      const proxy = yield* FaultProxy.make({ target: server.url, faults: [[], [FaultProxy.refuse()]] })
-      assert.strictEqual(
-        (yield* converse(proxy.url, `${get.slice(0, -2)}\r\n`).pipe(Effect.timeoutOption("1 millis")))._tag,
-        "None"
-      )
-      yield* eventually("the first", Effect.map(proxy.exchanges, ({ length }) => length === 1))
+      const unanswered: Array<Socket> = []
+      const server = yield* tcpServer((socket, _text, connection) => {
+        if (connection === 0) unanswered.push(socket)
+        else void say(socket, [small])
+      })
+      const proxy = yield* FaultProxy.make({
+        target: server.url,
+        faults: [[FaultProxy.cut({ after: { bytes: 2 } })], [FaultProxy.refuse()]]
+      })
+      const underWay = yield* tcpClient(proxy.url)
+      underWay.say(get)
+      yield* eventually("the first at the server", Effect.sync(() => unanswered.length === 1))
       assert.deepStrictEqual(yield* converse(proxy.url, get), { heard: "", ending: "Close" })
       yield* proxy.program([[FaultProxy.cut({ after: { bytes: 3 } })]])
       assert.deepStrictEqual(yield* converse(proxy.url, get), { heard: "HTT", ending: "Close" })
+      for (const socket of unanswered) void say(socket, [small])
+      yield* underWay.ending
+      assert.strictEqual(underWay.heard(), "HT")
       yield* proxy.program((exchange) => [FaultProxy.cut({ after: { bytes: exchange.index } })])
       assert.deepStrictEqual(yield* converse(proxy.url, get), { heard: "HTT", ending: "Close" })
       assert.deepStrictEqual(yield* converse(proxy.url, get), { heard: "HTTP", ending: "Close" })
