@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url"
 import type { BenchClient } from "./clients.ts"
 import { footprint } from "./packages.ts"
 import type { ClientProcess, Server } from "./processes.ts"
-import { numberOf, numbersOf, startClient, startServer } from "./processes.ts"
+import { numberOf, numbersOf, oneCpu, startClient, startServer } from "./processes.ts"
 import type { Failure, Series } from "./series.ts"
 import { quantile, rotated } from "./statistics.ts"
 import type { Footprint, Idle, Import, Latency, Throughput, Whole, Workload } from "./workloads.ts"
@@ -117,32 +117,28 @@ const withServer = async (use: (server: Server) => Promise<void>): Promise<void>
   }
 }
 
-/** Opens, checks and warms up the processes of all clients, two at a time, and ends them when `use` has ended. */
-const withWarmClients = async (
+/** Starts the processes of all clients, prepares them two at a time, and ends them when `use` has ended. */
+const withClients = async (
   clients: ReadonlyArray<BenchClient>,
   settings: Settings,
-  url: string,
-  workers: number,
   collector: Collector,
+  prepare: (process: ClientProcess, client: BenchClient) => Promise<unknown>,
   use: (processes: ReadonlyMap<string, ClientProcess>) => Promise<void>
 ): Promise<void> => {
   const processes = new Map<string, ClientProcess>()
   const waiting = [...clients]
-  const prepare = async () => {
+  const prepareAll = async () => {
     for (let client = waiting.shift(); client !== undefined; client = waiting.shift()) {
       const one = client
       await collector.attempt(one.name, async () => {
         const process = await startClient(settings.execPath, one)
         processes.set(one.name, process)
-        await process.connect(url)
-        await process.command("verify", { workers })
-        const { leastMs, mostMs } = settings.warmUp
-        await process.command("warmUp", { leastMs: one.isEffect === true ? leastMs : leastMs / 2, mostMs, workers })
+        await prepare(process, one)
       })
     }
   }
   try {
-    await Promise.all([prepare(), prepare()])
+    await Promise.all([prepareAll(), prepareAll()])
     await use(processes)
   } finally {
     await Promise.all([...processes.values()].map((process) => process.end()))
@@ -180,14 +176,19 @@ const throughput = async (
   const per = kilobytes ?? messages
   const unit = kilobytes === undefined ? "us CPU per message" : "us CPU per kB"
   const url = `${server.url}/mcp?${workload.query}`
+  const prepare = async (process: ClientProcess, { isEffect }: BenchClient) => {
+    await process.connect(url)
+    await process.command("verify", { workers })
+    const { leastMs, mostMs } = settings.warmUp
+    await process.command("warmUp", { leastMs: isEffect === true ? leastMs : leastMs / 2, mostMs, workers })
+  }
   const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
   for (const group of groups) {
-    await withWarmClients(
+    await withClients(
       group,
       settings,
-      url,
-      workers,
       collector,
+      prepare,
       (processes) =>
         inRounds(group, settings.rounds, collector, async (client) => {
           const measured = await existing(processes, client).command("measure", {
@@ -205,6 +206,10 @@ const throughput = async (
   }
 }
 
+/**
+ * Server and clients on one CPU, where that can be done: else the kernel's choice of a CPU decides, which lets whole rounds
+ * take 40 us or 130, whoever the client is.
+ */
 const latency = (
   { name, title }: Latency,
   all: ReadonlyArray<BenchClient>,
@@ -215,15 +220,17 @@ const latency = (
   const clients = all.filter(({ answersOnly }) => answersOnly !== true)
   const rounds = 10
   const count = 300
-  const warm = `${server.url}/mcp?kind=events&count=100`
-  // Every event comes alone: most of what it costs is waking up.
-  const half = { ...settings, warmUp: { leastMs: settings.warmUp.leastMs / 2, mostMs: settings.warmUp.mostMs / 2 } }
-  return withWarmClients(clients, half, warm, 1, collector, async (processes) => {
-    for (const client of clients) {
-      await collector.attempt(client.name, async () => {
-        await existing(processes, client).connect(`${server.url}/mcp?kind=clock&count=${count}`)
-      })
-    }
+  const prepare = async (process: ClientProcess) => {
+    await process.connect(`${server.url}/mcp?kind=events&count=100`)
+    await process.command("verify", { workers: 1 })
+    await process.connect(`${server.url}/mcp?kind=clock&count=${count}`)
+    await process.command("latencies")
+    // What an event that comes alone runs through; other events would warm up other code.
+    await process.command("warmUp", { leastMs: 1_000, mostMs: 1_500, workers: 64 })
+  }
+  return withClients(clients, settings, collector, prepare, async (processes) => {
+    const cpu = oneCpu()
+    if (cpu !== undefined) { for (const process of [server, ...processes.values()]) process.bind(cpu) }
     await inRounds(clients, rounds, collector, async (client) => {
       const measured = await existing(processes, client).command("latencies")
       const micros = numbersOf(measured, "micros")

@@ -2,7 +2,7 @@
  * The processes: a server for each workload, and one process for each client. They end when this process does.
  */
 import type { ChildProcess } from "node:child_process"
-import { fork } from "node:child_process"
+import { execFileSync, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import type { BenchClient } from "./clients.ts"
 
@@ -17,8 +17,21 @@ const { NODE_OPTIONS: _options, NODE_V8_COVERAGE: _coverage, ...env } = process.
 export interface Process {
   /** Sends a message and waits for the next that comes back. */
   readonly ask: (message: object) => Promise<unknown>
+  readonly bind: (cpu: string) => void
   readonly end: () => Promise<void>
 }
+
+/** The last of the CPUs that this process may use; undefined where there is no `taskset` to tell. */
+export const oneCpu = (): string | undefined => {
+  try {
+    return /(\d+)\s*$/.exec(taskset("-c", "-p", String(process.pid)))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
+const taskset = (...args: ReadonlyArray<string>): string =>
+  execFileSync("taskset", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
 
 const start = async (
   file: string,
@@ -40,6 +53,7 @@ const start = async (
         child.send(message)
         return answered
       },
+      bind: (cpu) => void taskset("-a", "-c", "-p", cpu, String(child.pid)),
       end: () =>
         new Promise((resolve) => {
           if (child.exitCode !== null || child.signalCode !== null) return resolve()
@@ -91,6 +105,8 @@ export interface Server {
   readonly url: string
   /** How many streams it holds open. */
   readonly held: () => Promise<number>
+  /** Leaves it this CPU alone. */
+  readonly bind: (cpu: string) => void
   readonly end: () => Promise<void>
 }
 
@@ -100,6 +116,7 @@ export const startServer = async (): Promise<Server> => {
   return {
     url: String(field(first, "url")),
     held: async () => numberOf(await server.ask({}), "held"),
+    bind: server.bind,
     end: server.end
   }
 }
@@ -107,6 +124,7 @@ export const startServer = async (): Promise<Server> => {
 export interface ClientProcess {
   readonly command: (command: string, options?: object) => Promise<unknown>
   readonly connect: (url: string) => Promise<unknown>
+  readonly bind: (cpu: string) => void
   readonly end: () => Promise<void>
 }
 
@@ -121,6 +139,7 @@ export const startClient = async (execPath: string, client: BenchClient): Promis
   return {
     command,
     connect: (url) => command("connect", { module: client.module, url, answersOnly: client.answersOnly === true }),
+    bind: child.bind,
     end: child.end
   }
 }

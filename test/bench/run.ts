@@ -12,7 +12,7 @@ import type { BenchClient } from "./clients.ts"
 import { clients, floor, sdk2Transport } from "./clients.ts"
 import type { Machine } from "./machine.ts"
 import { describeMachine, nodeVersion } from "./machine.ts"
-import type { Measured, Settings } from "./measure.ts"
+import type { Measured, Settings, WarmUp } from "./measure.ts"
 import { measure } from "./measure.ts"
 import { installPeers, secondNode } from "./peers.ts"
 import type { Results } from "./report.ts"
@@ -73,18 +73,21 @@ const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> =>
 
 const isLinearity = (workload: Workload): boolean => workload.kind === "throughput" && workload.linearity !== undefined
 
-const moreRoundsOf = (workload: Workload): number => workload.kind === "throughput" ? workload.moreRounds ?? 0 : 0
-
 /** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
 const effort = options.quick
   ? { warmUp: { leastMs: 3_000, mostMs: 4_500 }, rounds: 4, samples: 5, idleSamples: 1 }
   : { warmUp: { leastMs: 3_000, mostMs: 12_000 }, rounds: 5, samples: 9, idleSamples: 3 }
 
+const warmUpOf = (workload: Workload): WarmUp => {
+  const share = workload.kind === "throughput" ? workload.warmUpShare ?? 1 : 1
+  return { leastMs: share * effort.warmUp.leastMs, mostMs: share * effort.warmUp.mostMs }
+}
+
 const settingsFor = (workload: Workload, execPath: string): Settings => ({
   execPath,
-  warmUp: effort.warmUp,
-  rounds: isLinearity(workload) ? 3 : effort.rounds + moreRoundsOf(workload),
-  roundMs: 150,
+  warmUp: warmUpOf(workload),
+  rounds: isLinearity(workload) ? 3 : effort.rounds,
+  roundMs: workload.kind === "throughput" ? workload.roundMs ?? 150 : 150,
   leadInMs: 75,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples
 })
