@@ -173,13 +173,6 @@ const mutations: ReadonlyArray<Mutation> = [
     tests: ["transport/interruption.test.ts"]
   },
   {
-    name: "nobody owns a stream between its first messages and its finalizer",
-    file: "transport.ts",
-    find: "  fiber.addObserver(close)\n",
-    replace: "",
-    tests: ["transport/interruption.test.ts"]
-  },
-  {
     name: "a race makes its fibers before it starts them",
     file: "race.ts",
     find: "  Effect.uninterruptibleMask((restore) =>\n",

@@ -23,7 +23,6 @@ import type { Outgoing } from "./requestState.ts"
 import { type Messages, RequestStream } from "./requestStream.ts"
 import { ServerStream } from "./serverStream.ts"
 import type { Session } from "./session.ts"
-import type { AnyFiber } from "./tracing.ts"
 
 type Answer = Effect.Effect<JsonRpc.Response, TransportError>
 
@@ -63,72 +62,22 @@ export const make = (
 
 type SendChannel = Channel.Channel<Chunk.Chunk<JsonRpc.Message>, unknown, TransportError, unknown, void, unknown>
 
-/**
- * A finalizer of a Channel costs a small exchange more than all the rest of ours, so there is one only if more may follow
- * the first messages: until then the first pull sees to its end itself.
- */
 const sendChannel = (
   core: Core,
   message: JsonRpc.Message,
   options: StreamableHttpTransport.SendOptions | undefined
 ): SendChannel =>
-  Channel.flatMap(Channel.fromEffect(firstPull(core, message, options)), ({ messages, rest }) => {
-    if (rest === undefined) return written(messages)
-    const { disown, stream } = rest
-    const owned = Channel.suspend(() => {
-      disown()
-      return Channel.flatMap(written(messages), () => remaining(stream))
+  Channel.suspend(() => {
+    const outgoing = prepare(core, message, options, true)
+    if (outgoing instanceof ProtocolError) return Channel.fail(outgoing)
+    const stream = new RequestStream(core, outgoing)
+    const loop: SendChannel = Channel.flatMap(Channel.fromEffect(stream.pull), (messages) => {
+      if (messages === undefined) return Channel.void
+      const written = Channel.write(Chunk.unsafeFromArray(messages))
+      return stream.isDrained ? written : Channel.flatMap(written, () => loop)
     })
-    return Channel.ensuringWith(owned, (exit) => stream.close(exit))
+    return Channel.ensuringWith(loop, (exit) => stream.close(exit))
   })
-
-const written = (messages: Messages): SendChannel =>
-  messages === undefined ? Channel.void : Channel.write(Chunk.unsafeFromArray(messages))
-
-const remaining = (stream: RequestStream): SendChannel => {
-  const next: SendChannel = Channel.flatMap(
-    Channel.fromEffect(stream.pull),
-    (messages) =>
-      messages === undefined || stream.isDrained
-        ? written(messages)
-        : Channel.flatMap(written(messages), () => next)
-  )
-  return next
-}
-
-interface Beginning {
-  readonly messages: Messages
-  /** Undefined if the messages are all. */
-  readonly rest: { readonly stream: RequestStream; readonly disown: () => void } | undefined
-}
-
-const firstPull = (
-  core: Core,
-  message: JsonRpc.Message,
-  options: StreamableHttpTransport.SendOptions | undefined
-): Effect.Effect<Beginning, TransportError> =>
-  Effect.withFiberRuntime((fiber) =>
-    Once.uninterruptibleMask((restore) => {
-      const outgoing = prepare(core, message, options, true)
-      if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
-      const stream = new RequestStream(core, outgoing)
-      return Effect.matchCauseEffect(restore(Once.suspend(() => stream.pull)), {
-        onFailure: (cause) => Effect.zipRight(stream.close(Exit.failCause(cause)), Effect.failCause(cause)),
-        onSuccess: (messages) =>
-          Effect.succeed({
-            messages,
-            rest: messages === undefined || stream.isDrained ? undefined : { stream, disown: own(fiber, stream) }
-          })
-      })
-    })
-  )
-
-/** Between the first pull and the finalizer the fiber may be interrupted: then the stream ends with it. */
-const own = (fiber: AnyFiber, stream: RequestStream): () => void => {
-  const close = (exit: Exit.Exit<unknown, unknown>): void => void Effect.runFork(stream.close(exit))
-  fiber.addObserver(close)
-  return () => fiber.removeObserver(close)
-}
 
 /** Checks and encodes a message; what cannot be sent never gets any further. */
 const prepare = (
