@@ -173,6 +173,13 @@ const mutations: ReadonlyArray<Mutation> = [
     tests: ["transport/interruption.test.ts"]
   },
   {
+    name: "a pull that comes after an interrupted one takes no notice of that",
+    file: "requestStream.ts",
+    find: "    if (this.isConnecting) return this.connecting(interrupted(this.state), fiber)\n",
+    replace: "",
+    tests: ["transport/interruption.test.ts"]
+  },
+  {
     name: "a race makes its fibers before it starts them",
     file: "race.ts",
     find: "  Effect.uninterruptibleMask((restore) =>\n",

@@ -4,11 +4,16 @@
 import { HttpExchange, JsonRpc, StreamableHttpTransport } from "@effect-mcp/transport"
 import * as Headers from "@effect/platform/Headers"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { call, connect, eventually, overEveryClient, progress } from "../support/harness.ts"
 import { rawServer } from "../support/rawServer.ts"
@@ -46,10 +51,14 @@ class Interrupting implements Scheduler.Scheduler {
   }
 }
 
-/** Responses whose bodies come in parts, one for each turn; how many of them have neither ended nor been closed. */
-const scripted = (contentType: string, parts: ReadonlyArray<string>) => {
+/**
+ * Responses whose bodies come in parts, one for each turn; how many of them have neither ended nor been closed. The last body
+ * is that of all later responses, too.
+ */
+const scripted = (contentType: string, ...bodies: ReadonlyArray<ReadonlyArray<string>>) => {
   const open = new Set<object>()
-  const respond = (): HttpExchange.Response => {
+  const methods: Array<string> = []
+  const respond = (parts: ReadonlyArray<string>): HttpExchange.Response => {
     const response = {
       status: 200,
       headers: Headers.fromInput({ "content-type": contentType }),
@@ -75,10 +84,17 @@ const scripted = (contentType: string, parts: ReadonlyArray<string>) => {
     return response
   }
   const exchange: HttpExchange.Service = {
-    open: () => Effect.async((resume) => void setImmediate(() => resume(Effect.sync(respond))))
+    open: ({ method }) =>
+      Effect.async((resume) => {
+        const parts = bodies[methods.push(method) - 1] ?? bodies.at(-1) ?? []
+        setImmediate(() => resume(Effect.sync(() => respond(parts))))
+      })
   }
-  return { exchange, open }
+  return { exchange, open, posts: () => methods.filter((method) => method === "POST").length }
 }
+
+const turns = (count: number): Effect.Effect<void> =>
+  Effect.repeatN(Effect.promise(() => new Promise((resolve) => void setImmediate(resolve))), count - 1)
 
 const event = (message: JsonRpc.Message): string => `data: ${JSON.stringify(message)}\n\n`
 
@@ -166,7 +182,7 @@ describe("an interruption at any step", () => {
             const scheduler = new Interrupting(which, at)
             const exit = yield* Fiber.await(Effect.runFork(run(transport), { scheduler }))
             // Which is over is still there until its body ends, a turn or two later.
-            for (let turn = 0; turn < parts.length + 2; turn++) yield* Effect.promise(() => new Promise(setImmediate))
+            yield* turns(parts.length + 2)
             assert.strictEqual(open.size, 0, `interrupted at step ${at} of ${scheduler.steps}`)
             if (scheduler.steps < at) {
               assert.isTrue(Exit.isSuccess(exit))
@@ -178,4 +194,93 @@ describe("an interruption at any step", () => {
         }))
     }
   }
+})
+
+/** In so many steps what a pull has taken is handed over: it is lost with the pull, as with any Stream. */
+const handover = 5
+
+/** How what was interrupted goes on, when it is pulled again. */
+const pulledAgain = (pull: Effect.Effect<Chunk.Chunk<JsonRpc.Message>, Option.Option<unknown>>) =>
+  Effect.gen(function*() {
+    const got: Array<JsonRpc.Message> = []
+    while (true) {
+      const exit = yield* soon(Effect.exit(pull))
+      if (Exit.isSuccess(exit)) got.push(...exit.value)
+      else return { got, ending: Cause.failureOption(exit.cause) }
+    }
+  })
+
+const broken: ReadonlyArray<
+  readonly [title: string, contentType: string, ...bodies: ReadonlyArray<ReadonlyArray<string>>]
+> = [
+  ...bodies,
+  [
+    "a stream that breaks twice",
+    "text/event-stream",
+    ["id: 1\n", event(progress(1))],
+    ["id: 2\n", event(progress(2))],
+    [event(answer)]
+  ]
+]
+
+describe("a pull that is interrupted at any step, and pulled again", () => {
+  for (const [title, contentType, ...bodies] of broken) {
+    it.scopedLive(`${title}: posts once, and tells all or fails`, () =>
+      Effect.gen(function*() {
+        let completed = 0
+        let lost = 0
+        for (let at = 1;; at++) {
+          const { exchange, open, posts } = scripted(contentType, ...bodies)
+          const transport = yield* StreamableHttpTransport.makeExchange({
+            url: "http://localhost/mcp",
+            session,
+            reconnect: Schedule.spaced("1 millis")
+          }).pipe(Effect.provideService(HttpExchange.HttpExchange, exchange))
+          const scope = yield* Scope.make()
+          const pull = yield* Scope.extend(Stream.toPull(transport.send(call(1))), scope)
+          const scheduler = new Interrupting(1, at)
+          const drained = Effect.forever(Effect.map(pull, (messages) => void before.push(...messages)))
+          const before: Array<JsonRpc.Message> = []
+          yield* Fiber.await(Effect.runFork(drained, { scheduler }))
+          const { ending, got } = yield* pulledAgain(pull)
+          const where = `interrupted at step ${at} of ${scheduler.steps}`
+          assert.isAtMost(posts(), 1, where)
+          const error = Option.flatten(ending)
+          if (Option.isSome(error)) {
+            assert.strictEqual(Reflect.get(Object(error.value), "_tag"), "ConnectionError", where)
+          } else if ([...before, ...got].some(JsonRpc.isResponse)) {
+            assert.deepStrictEqual([...before, ...got].at(-1), answer, where)
+            completed++
+          } else {
+            lost++
+          }
+          yield* Scope.close(scope, Exit.void)
+          yield* turns(bodies.flat().length + 2)
+          assert.strictEqual(open.size, 0, where)
+          if (scheduler.steps < at) break
+        }
+        assert.isAbove(completed, 2)
+        assert.isAtMost(lost, handover)
+      }))
+  }
+})
+
+overEveryClient("the scope of a Stream that another fiber pulls", (client) => {
+  it.scopedLive("closes its connection, and gives its place to the next", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer(({ respond }) => {
+        respond(200, { "content-type": "text/event-stream" })
+      })
+      const transport = yield* connect(client, server, { session, maxConcurrentRequests: 1 })
+      for (let round = 0; round < 2; round++) {
+        const scope = yield* Scope.make()
+        const pull = yield* Scope.extend(Stream.toPull(transport.send(call(round))), scope)
+        // The fiber goes on, whatever becomes of the pull.
+        const fiber = yield* Effect.fork(Effect.zipRight(Effect.exit(pull), Effect.never))
+        yield* eventually(() => server.openResponses() === 1)
+        yield* soon(Scope.close(scope, Exit.void))
+        yield* eventually(() => server.openResponses() === 0)
+        yield* Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none))
+      }
+    }))
 })

@@ -168,7 +168,9 @@ export interface Options {
  * - `send`: cold, every run is a new exchange. For a request it emits what the server puts on that request's own stream,
  *   then the response, and ends; a JSON-RPC error is a value. For a notification or a response it emits nothing and ends
  *   when the server has accepted it. It is pulled: a slow consumer slows the socket. Interrupting it closes its
- *   connection and its reconnect loop at once; a stateless request is thereby cancelled.
+ *   connection and its reconnect loop at once; a stateless request is thereby cancelled. A single pull (`Stream.toPull`)
+ *   that is interrupted as it waits for messages or for a reconnect can be repeated; one that is interrupted during the
+ *   POST has aborted it, which is never repeated: the next pull fails with `ConnectionError` `Closed`.
  * - `receive`: the server's own stream, one GET shared by all who run it, opened once the server has accepted
  *   `notifications/initialized`. It ends quietly when the server offers none and when this side terminates.
  * - `session`: the state right now.

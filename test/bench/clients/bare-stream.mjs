@@ -1,6 +1,6 @@
 /**
- * The least that a Stream can cost: the floor's exchange, and a Stream that emits what has come, run by chunk. No checks, no
- * errors, no backpressure.
+ * The least that a Stream can cost: the floor's exchange, and a Stream that emits what has come, run by chunk, with a finalizer:
+ * whoever runs it may stop at any time, and the exchange must not go on for nobody. No checks, no errors, no backpressure.
  */
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
@@ -38,7 +38,12 @@ const emitting = (begin) =>
       const written = Channel.write(chunk)
       return isOver ? written : Channel.flatMap(written, () => loop)
     })
-    return loop
+    const stop = Effect.sync(() => {
+      isOver = true
+      messages = []
+      wake = undefined
+    })
+    return Channel.ensuringWith(loop, () => stop)
   })
 
 export const connect = async (url, tally) => {

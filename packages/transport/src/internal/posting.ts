@@ -189,24 +189,18 @@ const postAgain = (
 }
 
 const readJson = (self: RequestState, response: HttpExchange.Response): Step<void> => {
-  const { inbox } = self
   self.machine.signal("Body")
   self.connection.readJson(response)
-  // Small answers are there with their head.
-  if (inbox.body !== undefined) return onJson(self, inbox.body, response)
-  return self.onNews(Effect.suspend(() => {
-    if (inbox.body !== undefined) return onJson(self, inbox.body, response)
-    if (inbox.isAborted) return self.fail(self.abortError())
-    return self.fail(self.errors.connection("Body", inbox.loss?.cause, "Unknown"))
-  }))
+  return Effect.void
 }
 
-const onJson = (self: RequestState, body: Body, response: HttpExchange.Response): Step<void> => {
+/** The body of an answer that is no stream of events has been read. */
+export const onJson = (self: RequestState, body: Body): Step<void> => {
   if (body._tag === "TooLarge") return self.fail(self.errors.tooLarge(self.core.options.maxMessageSize, "Unknown"))
   if (body._tag === "Broken") return self.fail(self.brokenError(body.cause))
   const decoded = JsonRpc.decode(body.text)
   if (Either.isLeft(decoded)) {
-    const encoding = response.headers["content-encoding"] ?? "identity"
+    const encoding = self.connection.contentEncoding
     return decoded.left === "InvalidJson" && encoding !== "identity"
       ? self.failProtocol("ContentEncoding", `the body is encoded as ${encoding} and could not be read`)
       : self.failProtocol(decoded.left, "the body holds no JSON-RPC message", body.text)

@@ -111,6 +111,11 @@ export class RequestConnection {
     }))
   }
 
+  /** Of the response that came last. */
+  get contentEncoding(): string {
+    return this.response?.headers["content-encoding"] ?? "identity"
+  }
+
   /** Whether there is a body that has not ended yet. */
   get mayLinger(): boolean {
     return this.isStream && this.response !== undefined && !this.inbox.isBodyOver

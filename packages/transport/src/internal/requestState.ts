@@ -12,7 +12,7 @@ import type { Core } from "./core.ts"
 import { ContentEncodingError } from "./exchangeErrors.ts"
 import { Inbox, type InboxOwner } from "./inbox.ts"
 import { MessageErrors } from "./messageErrors.ts"
-import { ReconnectDecider } from "./reconnecting.ts"
+import { type Loss, ReconnectDecider } from "./reconnecting.ts"
 import { RequestConnection } from "./requestConnection.ts"
 import { ScheduleStepper } from "./scheduleStepper.ts"
 import type { Running, Session } from "./session.ts"
@@ -53,6 +53,11 @@ export class RequestState implements Running, InboxOwner {
   isSettled = false
   /** Between the head of the answer to `initialize` and its body. */
   isOpening = false
+
+  /** What the policy is asked about, or was asked last. */
+  loss: Loss | undefined
+  /** When the wait before a reconnect is over, in milliseconds. */
+  resumeAt = 0
 
   /** Gives the place among the concurrent requests back. */
   leave: (() => void) | undefined

@@ -9,10 +9,10 @@ import * as Exit from "effect/Exit"
 import * as JsonRpc from "../JsonRpc.ts"
 import type { Core } from "./core.ts"
 import { annotated } from "./logging.ts"
-import { begin } from "./posting.ts"
+import { begin, onJson } from "./posting.ts"
 import { isPlainValue } from "./requestHeaders.ts"
 import { type Outgoing, RequestState, type Step } from "./requestState.ts"
-import { reconnect } from "./resuming.ts"
+import { interrupted, reconnect } from "./resuming.ts"
 import type { AnyFiber } from "./tracing.ts"
 
 export type Messages = ReadonlyArray<JsonRpc.Message> | undefined
@@ -21,6 +21,8 @@ export class RequestStream {
   private readonly state: RequestState
   /** The token of the message handed over last. */
   private announce: string | undefined
+  /** A pull is opening a connection, or waits to; or it was interrupted at that. */
+  private isConnecting = false
 
   constructor(core: Core, outgoing: Outgoing) {
     this.state = new RequestState(core, outgoing)
@@ -66,14 +68,24 @@ export class RequestStream {
       this.state.forget()
       return Effect.succeed(undefined)
     }
-    if (this.state.machine.state === "Idle") return Effect.flatMap(begin(this.state, fiber), () => this.step(fiber))
+    if (inbox.body !== undefined) return Effect.zipRight(onJson(this.state, inbox.body), this.pull)
+    if (this.isConnecting) return this.connecting(interrupted(this.state), fiber)
+    if (this.state.machine.state === "Idle") return this.connecting(begin(this.state, fiber), fiber)
     if (inbox.isAborted) return this.state.fail(this.state.abortError())
     if (inbox.isTooLarge) {
       return this.state.fail(this.state.errors.tooLarge(this.state.core.options.maxMessageSize, "Unknown"))
     }
     const loss = inbox.takeLoss()
-    if (loss !== undefined) return Effect.zipRight(reconnect(this.state, loss), this.pull)
+    if (loss !== undefined) return this.connecting(reconnect(this.state, loss), fiber)
     return this.state.onNews(this.pull)
+  }
+
+  private connecting(connect: Step<void>, fiber: AnyFiber): Step<Messages> {
+    this.isConnecting = true
+    return Effect.flatMap(connect, () => {
+      this.isConnecting = false
+      return this.step(fiber)
+    })
   }
 
   // Where tokens are announced every message goes out alone, so that its token is announced before the next one.

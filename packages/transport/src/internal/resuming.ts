@@ -28,6 +28,12 @@ export const reconnect = (self: RequestState, loss: Loss): Step<void> => {
   }
   machine.signal("Lost")
   if (!canReconnect(machine, isResumable(self, loss))) return self.fail(self.brokenError(loss.cause))
+  return decide(self, loss)
+}
+
+const decide = (self: RequestState, loss: Loss): Step<void> => {
+  const { machine } = self
+  self.loss = loss
   return Effect.flatMap(self.decider.decide(machine, self.requestId, loss), (decision) => {
     switch (decision._tag) {
       case "Wait":
@@ -46,30 +52,34 @@ const isResumable = (self: RequestState, loss: Loss): boolean => {
     !(loss.cause instanceof ContentEncodingError)
 }
 
-const waitAndResume = (self: RequestState, millis: number): Step<void> => {
-  const { machine } = self
-  machine.signal("Retry")
-  const attempt = ++machine.attempts
-  const { lastEventId } = machine
-  self.core.hub.emit(() =>
-    TransportEvent.StreamWaiting({ stream: self.name, lastEventId, attempt, delay: Duration.millis(millis) })
-  )
-  self.connection.span?.event("reconnect", {
-    attempt,
-    cursor: self.errors.text(lastEventId ?? ""),
-    "delay.ms": millis
-  })
-  return Effect.logDebug(`a stream was lost; reconnecting in ${millis} ms, attempt ${attempt}`).pipe(
-    annotated,
-    Effect.zipRight(race(sleep(millis), self.inbox.untilNews)),
-    Effect.flatMap(() => {
-      if (self.inbox.isAborted) return self.fail(self.abortError())
-      machine.signal("Resume")
-      TransportMetrics.reconnects.unsafeUpdate(1, [])
-      return resume(self, true)
+const waitAndResume = (self: RequestState, millis: number): Step<void> =>
+  Effect.clockWith((clock) => {
+    const { machine } = self
+    machine.signal("Retry")
+    self.resumeAt = clock.unsafeCurrentTimeMillis() + millis
+    const attempt = ++machine.attempts
+    const { lastEventId } = machine
+    self.core.hub.emit(() =>
+      TransportEvent.StreamWaiting({ stream: self.name, lastEventId, attempt, delay: Duration.millis(millis) })
+    )
+    self.connection.span?.event("reconnect", {
+      attempt,
+      cursor: self.errors.text(lastEventId ?? ""),
+      "delay.ms": millis
     })
-  )
-}
+    return Effect.logDebug(`a stream was lost; reconnecting in ${millis} ms, attempt ${attempt}`).pipe(
+      annotated,
+      Effect.zipRight(wait(self, millis))
+    )
+  })
+
+const wait = (self: RequestState, millis: number): Step<void> =>
+  Effect.flatMap(race(sleep(millis), self.inbox.untilNews), () => {
+    if (self.inbox.isAborted) return self.fail(self.abortError())
+    self.machine.signal("Resume")
+    TransportMetrics.reconnects.unsafeUpdate(1, [])
+    return resume(self, true)
+  })
 
 export const resume = (self: RequestState, isReconnect: boolean): Step<void> => {
   // The session this request belongs to, or, where it began without one, the one opened since.
@@ -114,6 +124,31 @@ const onResumed = (self: RequestState, response: HttpExchange.Response, session:
       ? self.giveUp(self.errors.resumption(meaning, self.machine, loss, "Unknown"))
       : lost(self, loss)
   })
+}
+
+/**
+ * A pull was interrupted as it opened a connection, or waited to, and now there is another one. A POST is never repeated; what
+ * would have resumed goes on to do so, and waits no less for it.
+ */
+export const interrupted = (self: RequestState): Step<void> => {
+  switch (self.machine.state) {
+    case "Idle":
+    case "Delaying":
+      return self.fail(self.abortError("NotExecuted"))
+    case "Posting":
+      return self.fail(self.abortError())
+    case "Opening":
+    case "Resuming":
+      self.connection.close()
+      return lost(self, { cause: new Error("the reconnect was interrupted") })
+    case "Deciding":
+      return decide(self, self.loss ?? { cause: undefined })
+    case "Waiting":
+      return Effect.clockWith((clock) => wait(self, Math.max(0, self.resumeAt - clock.unsafeCurrentTimeMillis())))
+    case "Reading":
+    case "Settled":
+      return Effect.void
+  }
 }
 
 const lost = (self: RequestState, loss: Loss): Effect.Effect<void> => {
