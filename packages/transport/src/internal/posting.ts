@@ -194,8 +194,9 @@ const readJson = (self: RequestState, response: HttpExchange.Response): Step<voi
   return Effect.void
 }
 
-/** The body of an answer that is no stream of events has been read. */
-export const onJson = (self: RequestState, body: Body): Step<void> => {
+/** The body of an answer that is no stream of events has been read. Gives how the send fails, if it does. */
+export const onJson = (self: RequestState, body: Body): Step<never> | undefined => {
+  const { inbox } = self
   if (body._tag === "TooLarge") return self.fail(self.errors.tooLarge(self.core.options.maxMessageSize, "Unknown"))
   if (body._tag === "Broken") return self.fail(self.brokenError(body.cause))
   const decoded = JsonRpc.decode(body.text)
@@ -205,15 +206,10 @@ export const onJson = (self: RequestState, body: Body): Step<void> => {
       ? self.failProtocol("ContentEncoding", `the body is encoded as ${encoding} and could not be read`)
       : self.failProtocol(decoded.left, "the body holds no JSON-RPC message", body.text)
   }
-  self.inbox.onMessages(decoded.right, undefined, false)
-  if (self.inbox.answer !== undefined) return Effect.void
-  self.inbox.badData = self.errors.protocol(
-    "NoResponse",
-    "the JSON body does not answer the request",
-    body.text,
-    "Unknown"
-  )
-  self.inbox.body = undefined
-  self.inbox.loss = { cause: undefined }
-  return Effect.void
+  inbox.onMessages(decoded.right, undefined, false)
+  if (inbox.answer !== undefined) return undefined
+  inbox.badData = self.errors.protocol("NoResponse", "the JSON body does not answer the request", body.text, "Unknown")
+  inbox.body = undefined
+  inbox.loss = { cause: undefined }
+  return undefined
 }

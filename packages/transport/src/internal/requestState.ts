@@ -54,6 +54,8 @@ export class RequestState implements Running, InboxOwner {
   /** Between the head of the answer to `initialize` and its body. */
   isOpening = false
 
+  /** How it is to fail. Only an interruption comes between this and its end. */
+  failure: TransportError | undefined
   /** What the policy is asked about, or was asked last. */
   loss: Loss | undefined
   /** When the wait before a reconnect is over, in milliseconds. */
@@ -154,6 +156,7 @@ export class RequestState implements Running, InboxOwner {
   }
 
   fail(error: TransportError): Step<never> {
+    this.failure = error
     return Effect.suspend(() => {
       this.connection.close()
       this.settle(Exit.fail(error))

@@ -68,7 +68,8 @@ export class RequestStream {
       this.state.forget()
       return Effect.succeed(undefined)
     }
-    if (inbox.body !== undefined) return Effect.zipRight(onJson(this.state, inbox.body), this.pull)
+    if (this.state.failure !== undefined) return this.state.fail(this.state.failure)
+    if (inbox.body !== undefined) return onJson(this.state, inbox.body) ?? this.step(fiber)
     if (this.isConnecting) return this.connecting(interrupted(this.state), fiber)
     if (this.state.machine.state === "Idle") return this.connecting(begin(this.state, fiber), fiber)
     if (inbox.isAborted) return this.state.fail(this.state.abortError())
