@@ -266,7 +266,7 @@ describe("a pull that is interrupted at any step, and pulled again", () => {
         }
         const isAnswered = bodies.flat().some((part) => part.includes("result"))
         assert.deepStrictEqual(
-          [...failed].sort(),
+          [...failed].toSorted(),
           isAnswered ? ["ConnectionError"] : ["ConnectionError", "ProtocolError"]
         )
         assert.strictEqual(completed > 0, isAnswered)
