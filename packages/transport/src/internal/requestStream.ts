@@ -52,7 +52,7 @@ export class RequestStream {
     })
   }
 
-  private step(fiber: AnyFiber): Step<Messages> {
+  step(fiber: AnyFiber): Step<Messages> {
     const { inbox } = this.state
     const notes = inbox.takeNotes()
     if (notes !== undefined) return Effect.zipRight(Effect.all(notes, { discard: true }).pipe(annotated), this.pull)

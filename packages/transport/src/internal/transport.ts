@@ -70,14 +70,20 @@ const sendChannel = (
   Channel.suspend(() => {
     const outgoing = prepare(core, message, options, true)
     if (outgoing instanceof ProtocolError) return Channel.fail(outgoing)
-    const stream = new RequestStream(core, outgoing)
-    const loop: SendChannel = Channel.flatMap(Channel.fromEffect(stream.pull), (messages) => {
+    // Effect's Stream keeps what it has run until a full collection: it is not to lead to all of the exchange.
+    let running: RequestStream | undefined = new RequestStream(core, outgoing)
+    const pull = Effect.withFiberRuntime<Messages, TransportError>((fiber) => running?.step(fiber) ?? ended)
+    const loop: SendChannel = Channel.flatMap(Channel.fromEffect(pull), (messages) => {
       if (messages === undefined) return Channel.void
       const written = Channel.write(Chunk.unsafeFromArray(messages))
-      return stream.isDrained ? written : Channel.flatMap(written, () => loop)
+      if (running?.isDrained === false) return Channel.flatMap(written, () => loop)
+      running = undefined
+      return written
     })
-    return Channel.ensuringWith(loop, (exit) => stream.close(exit))
+    return Channel.ensuringWith(loop, (exit) => running?.close(exit) ?? Effect.void)
   })
+
+const ended = Effect.succeed(undefined)
 
 /** Checks and encodes a message; what cannot be sent never gets any further. */
 const prepare = (
