@@ -223,6 +223,14 @@ describe("S54: the size limit", () => {
     })
   }
 
+  for (const [name, data] of texts) {
+    it(`is exact in bytes for events of the usual form: ${name}`, () => {
+      const usual = `event: message\ndata: ${data}\n\n`
+      assert.deepStrictEqual(inEveryCut(usual + usual, 10), Array(2).fill(message(data, undefined, "message")))
+      assert.deepStrictEqual(inEveryCut(usual + usual, 9), [{ tooLarge: undefined }])
+    })
+  }
+
   it("counts the line feeds between data lines, and nothing else", () => {
     assert.deepStrictEqual(inEveryCut("data: ab\ndata:cd\ndata\n\n", 6), [message("ab\ncd\n")])
     assert.deepStrictEqual(inEveryCut("data: ab\ndata:cd\ndata\n\n", 5), [{ tooLarge: undefined }])
@@ -457,6 +465,49 @@ describe("S54: any script of events, rendered and cut in any way", () => {
         }
       ),
       { numRuns: 500 }
+    )
+  })
+
+  // Single bytes never hold a whole event, so that what is taken as a whole is compared with what is not.
+  it("S54: events of the usual form, and what comes near it, are alike whole and cut in two", () => {
+    const fragment = FastCheck.oneof(
+      FastCheck.constantFrom(
+        "event: message\n",
+        "data: ",
+        "data:",
+        "\n",
+        "\n\n",
+        "\r",
+        "\r\n",
+        ": c\n",
+        "id: 1\n",
+        "x"
+      ),
+      FastCheck.constantFrom(
+        "event: message\ndata: a\n\n",
+        "event: message\ndata:  \u20ac\n\n",
+        "event: messages\ndata: b\n\n"
+      ),
+      FastCheck.constantFrom(
+        "event: message\ndata: \n\n",
+        "event: message\ndata: c\rd\n\n",
+        "event: message\ndata: e\r\n\n"
+      )
+    )
+    const limit = FastCheck.constantFrom(2, 3, 100)
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.array(fragment, { maxLength: 12 }),
+        FastCheck.nat({ max: 100 }),
+        limit,
+        (fragments, at, max) => {
+          const bytes = encode(fragments.join(""))
+          const slowly = parse(oneByOne(bytes), max)
+          assert.deepStrictEqual(parse([bytes], max), slowly)
+          assert.deepStrictEqual(parse([bytes.subarray(0, at), bytes.subarray(at)], max), slowly)
+        }
+      ),
+      { numRuns: 2_000 }
     )
   })
 

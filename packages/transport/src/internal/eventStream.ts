@@ -37,6 +37,8 @@ const shortEnd = 1024
 // How far beyond twice its limit an event that is too large is searched for its id.
 const searchForId = 4096
 
+const usualStart = "event: message\ndata: "
+
 const digits = /^[0-9]+$/
 
 export class EventStreamParser {
@@ -103,8 +105,13 @@ export class EventStreamParser {
     }
     let nextCr = text.indexOf("\r", start)
     while (start < length && !this.stopped) {
-      let end = text.indexOf("\n", start)
       if (nextCr !== -1 && nextCr < start) nextCr = text.indexOf("\r", start)
+      const next = this.takeUsual(text, start, nextCr, ascii)
+      if (next !== undefined) {
+        start = next
+        continue
+      }
+      let end = text.indexOf("\n", start)
       if (nextCr !== -1 && (end === -1 || nextCr < end)) end = nextCr
       if (end === -1) {
         this.keepPartial(start === 0 ? text : text.slice(start), ascii)
@@ -117,6 +124,18 @@ export class EventStreamParser {
         else if (text.charCodeAt(start) === LF) start++
       }
     }
+  }
+
+  /** Reports an event that is all here and has the form of nearly all; gives where the next one starts. */
+  private takeUsual(text: string, start: number, nextCr: number, ascii: boolean): number | undefined {
+    if (this.blockChars + this.lineChars !== 0 || !text.startsWith(usualStart, start)) return undefined
+    const from = start + usualStart.length
+    const end = text.indexOf("\n", from)
+    if (end === -1 || text.charCodeAt(end + 1) !== LF || (nextCr !== -1 && nextCr < end)) return undefined
+    const data = text.slice(from, end)
+    if ((ascii ? data.length : utf8Length(data)) > this.maxEventSize) return undefined
+    this.handler.onEvent({ id: undefined, event: "message", data })
+    return end + 2
   }
 
   private takeLine(text: string, start: number, end: number, ascii: boolean): void {
