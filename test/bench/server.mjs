@@ -82,7 +82,7 @@ const answering = (shape) => {
           if (n < count) return
           clearInterval(timer)
           response.end(answerEvent(id, token))
-        }, 2)
+        }, 1)
         response.once("close", () => clearInterval(timer))
       }
   }

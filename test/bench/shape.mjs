@@ -6,7 +6,7 @@
  *   `batch` is how many go into one HTTP chunk, `piece` cuts the whole body into HTTP chunks of so many bytes, `together`
  *   waits for so many calls and serves them in turns;
  * - `hold`: one progress notification, then silence;
- * - `clock`: `count` notifications, one every 2 ms, whose text is the time they were written.
+ * - `clock`: `count` notifications, one every ms, whose text is the time they were written.
  */
 const numbers = ["bytes", "count", "ids", "batch", "piece", "together"]
 

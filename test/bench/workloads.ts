@@ -179,7 +179,7 @@ export const workloads: ReadonlyArray<Workload> = [
     "node-send",
     "node-call",
     "bare-stream"
-  ]),
+  ], { roundMs: 450 }),
   events("events-10k", "Stream of 10 000 events", "", 10_000, [
     "floor",
     "sdk2-transport",
