@@ -37,6 +37,7 @@ const shortEnd = 1024
 // How far beyond twice its limit an event that is too large is searched for its id.
 const searchForId = 4096
 
+// How nearly every event of MCP starts. Taken line by line it would take a third longer.
 const usualStart = "event: message\ndata: "
 
 const digits = /^[0-9]+$/
