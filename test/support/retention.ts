@@ -18,8 +18,16 @@ export const collectGarbage = (type?: "major" | "minor"): void => {
   else collect({ type })
 }
 
-const oldBytes = (): number =>
-  v8.getHeapSpaceStatistics().find(({ space_name }) => space_name === "old_space")?.space_used_size ?? 0
+const usedBytes = (space: string): number =>
+  v8.getHeapSpaceStatistics().find(({ space_name }) => space_name === space)?.space_used_size ?? 0
+
+const oldBytes = (): number => usedBytes("old_space")
+
+/** What is in use by objects of which each has pages of its own: long texts, for one. */
+export const largeBytes = (): number => {
+  collectGarbage()
+  return usedBytes("large_object_space")
+}
 
 /** How many bytes of each run end up in the old generation, of sixteen that run side by side. */
 export const keptBytes = <E>(count: number, run: (n: number) => Effect.Effect<unknown, E>): Effect.Effect<number, E> =>

@@ -20,8 +20,8 @@ import { LogicalStream } from "./streamMachine.ts"
 
 export interface Outgoing {
   readonly message: JsonRpc.Message
-  /** The message as JSON. */
-  readonly body: string
+  /** The message as JSON, until its answer begins to stream: it is never posted again then, and a stream may last. */
+  body: string | undefined
   /** A stateless message (2026-07-28) knows no session and no resumption. */
   readonly isStateless: boolean
   readonly isInitialize: boolean
@@ -124,6 +124,7 @@ export class RequestState implements Running, InboxOwner {
   readEvents(response: HttpExchange.Response): void {
     const { attempts, lastEventId, wasOpen } = this.machine
     this.machine.signal("Body")
+    this.outgoing.body = undefined
     this.core.hub.emit(() =>
       wasOpen || attempts > 0
         ? TransportEvent.StreamResumed({ stream: this.name, lastEventId, attempt: attempts })
