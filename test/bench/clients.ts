@@ -12,8 +12,8 @@ export interface BenchClient {
   readonly node?: number
   /** It takes part in these workloads and no others. */
   readonly only?: ReadonlyArray<string>
-  /** It runs on Effect, of which V8 compiles more, and in more steps. */
-  readonly isEffect?: boolean
+  /** How much of the usual warm-up it takes: half, unless given. V8 compiles more of Effect. */
+  readonly warmUpShare?: number
   /** A building block of ours alone, and no client that anybody would use: how little a path can cost. */
   readonly isBlock?: boolean
   /** What a program imports to use it; `./` is relative to this folder. */
@@ -34,7 +34,7 @@ const ours = (
   name,
   title,
   module: `./clients/${name}.mjs`,
-  isEffect: true,
+  warmUpShare: 1,
   imports: [transport, ...errors, ...imports],
   installed: { folder: "root", packages: ["@effect-mcp/transport", "effect", "@effect/platform", ...packages] }
 })
@@ -54,7 +54,7 @@ const block = (
   title: `${title} alone`,
   module: `./clients/${name}.mjs`,
   only,
-  isEffect: true,
+  warmUpShare: 1,
   isBlock: true,
   imports,
   installed: { folder: "root", packages: ["effect", "@effect/platform", ...packages] }
@@ -76,28 +76,41 @@ export const sdk2Transport: BenchClient = {
   installed: { folder: "bench", packages: [sdk2] }
 }
 
+/** What runs a Stream, or has most code for each call. */
+const warmLate = { warmUpShare: 1.6 }
+
 const singles = ["json-16", "events-1", "events-100"]
 
 export const clients: ReadonlyArray<BenchClient> = [
   floor,
   { ...ours("core", "ours, without any HTTP layer, with errors and Schema", ["effect/Schema"], []), only: ["import"] },
   ours("node-request", "ours, transport-node, request", node, ["@effect-mcp/transport-node"]),
-  ours("node-send", "ours, transport-node, send", node, ["@effect-mcp/transport-node"]),
-  ours("undici-request", "ours, HttpClient undici, request", ["@effect/platform-node/NodeHttpClient"], [
-    "@effect/platform-node"
-  ]),
-  ours("undici-send", "ours, HttpClient undici, send", ["@effect/platform-node/NodeHttpClient"], [
-    "@effect/platform-node"
-  ]),
-  ours("fetch-request", "ours, fetch, request", ["@effect/platform/FetchHttpClient"], []),
-  ours("fetch-send", "ours, fetch, send", ["@effect/platform/FetchHttpClient"], []),
-  ours("node-call", "ours, McpClient, transport-node, callTool", ["@effect-mcp/client/McpClient", ...node], [
-    "@effect-mcp/client",
-    "@effect-mcp/transport-node"
-  ]),
-  block("bare-stream", "an Effect Stream around the floor", [...singles, "events-10k"], []),
+  { ...ours("node-send", "ours, transport-node, send", node, ["@effect-mcp/transport-node"]), ...warmLate },
+  {
+    ...ours("undici-request", "ours, HttpClient undici, request", ["@effect/platform-node/NodeHttpClient"], [
+      "@effect/platform-node"
+    ]),
+    ...warmLate
+  },
+  {
+    ...ours("undici-send", "ours, HttpClient undici, send", ["@effect/platform-node/NodeHttpClient"], [
+      "@effect/platform-node"
+    ]),
+    ...warmLate
+  },
+  { ...ours("fetch-request", "ours, fetch, request", ["@effect/platform/FetchHttpClient"], []), ...warmLate },
+  { ...ours("fetch-send", "ours, fetch, send", ["@effect/platform/FetchHttpClient"], []), ...warmLate },
+  {
+    ...ours("node-call", "ours, McpClient, transport-node, callTool", ["@effect-mcp/client/McpClient", ...node], [
+      "@effect-mcp/client",
+      "@effect-mcp/transport-node"
+    ]),
+    ...warmLate
+  },
+  { ...block("bare-stream", "an Effect Stream around the floor", [...singles, "events-10k"], []), ...warmLate },
   block("bare-undici", "Effect's HttpClient over undici", singles, [], ["@effect/platform-node"]),
   block("bare-fetch", "Effect's HttpClient over fetch", [...singles, "events-10k"], []),
+  block("bare-fiber", "an Effect fiber around the floor", ["idle-1000", "idle-5000"], []),
   block("bare-import", "Effect, Stream, Schema and HttpClient", ["import"], [
     "effect/Effect",
     "effect/Layer",
@@ -140,7 +153,7 @@ export const clients: ReadonlyArray<BenchClient> = [
     title: "effect 4.1 McpClient (answers only)",
     module: "./effect4/client.mjs",
     answersOnly: true,
-    isEffect: true,
+    warmUpShare: 1,
     node: 24,
     imports: ["./effect4/client.mjs"],
     installed: { folder: "effect4", packages: ["effect", "@effect/platform-node"] }

@@ -15,7 +15,7 @@ const repository = fileURLToPath(new URL("../../", import.meta.url))
 
 /** CPU that a client spends on calls before it is measured: until they get no cheaper, within these limits. */
 export interface WarmUp {
-  /** Of a client on Effect; half of it for any other. */
+  /** Of a client on Effect: see `warmUpShare` of the clients. */
   readonly leastMs: number
   readonly mostMs: number
 }
@@ -30,6 +30,15 @@ export interface Settings {
   readonly leadInMs: number
   /** How many fresh processes, where a process is one sample. */
   readonly samples: number
+  readonly more?: MoreRounds
+}
+
+/** More rounds, where those that have been do not decide. */
+export interface MoreRounds {
+  /** The clients of which more rounds may change a verdict. */
+  readonly undecided: (series: ReadonlyArray<Series>) => ReadonlySet<string>
+  /** What time there is for them. */
+  readonly leftMs: () => number
 }
 
 export interface Measured {
@@ -117,6 +126,9 @@ const withServer = async (use: (server: Server) => Promise<void>): Promise<void>
   }
 }
 
+/** V8 shrinks the heap of a process that waits for its turn, and only a busy one matters here. */
+const forTurns = ["--no-memory-reducer"]
+
 /** Starts the processes of all clients, prepares them two at a time, and ends them when `use` has ended. */
 const withClients = async (
   clients: ReadonlyArray<BenchClient>,
@@ -131,7 +143,7 @@ const withClients = async (
     for (let client = waiting.shift(); client !== undefined; client = waiting.shift()) {
       const one = client
       await collector.attempt(one.name, async () => {
-        const process = await startClient(settings.execPath, one)
+        const process = await startClient(settings.execPath, one, forTurns)
         processes.set(one.name, process)
         await prepare(process, one)
       })
@@ -156,6 +168,34 @@ const inRounds = async (
   }
 }
 
+/** More than these change little: what is left is how V8 has compiled a process. */
+const mostMoreRounds = 16
+
+/**
+ * More rounds until all is decided, or time is up. Who takes part in them is settled once, so that the rounds of any two
+ * belong together.
+ */
+const inRoundsThatDecide = async (
+  clients: ReadonlyArray<BenchClient>,
+  rounds: number,
+  more: MoreRounds | undefined,
+  collector: Collector,
+  run: (client: BenchClient) => Promise<void>
+): Promise<void> => {
+  const start = performance.now()
+  await inRounds(clients, rounds, collector, run)
+  if (more === undefined) return
+  const isUndecided = () => more.undecided(collector.measured().series)
+  const these = isUndecided()
+  const some = clients.filter(({ name }) => these.has(name))
+  const roundMs = ((performance.now() - start) / rounds) * (some.length / clients.length)
+  const end = performance.now() + more.leftMs()
+  for (let round = 0; round < mostMoreRounds; round++) {
+    if (isUndecided().size === 0 || performance.now() + roundMs > end) return
+    await inRounds(some, 1, collector, run)
+  }
+}
+
 const existing = (processes: ReadonlyMap<string, ClientProcess>, client: BenchClient): ClientProcess => {
   const process = processes.get(client.name)
   if (process === undefined) throw new Error("it was not started")
@@ -176,11 +216,15 @@ const throughput = async (
   const per = kilobytes ?? messages
   const unit = kilobytes === undefined ? "us CPU per message" : "us CPU per kB"
   const url = `${server.url}/mcp?${workload.query}`
-  const prepare = async (process: ClientProcess, { isEffect }: BenchClient) => {
+  const prepare = async (process: ClientProcess, { warmUpShare = 0.5 }: BenchClient) => {
     await process.connect(url)
     await process.command("verify", { workers })
     const { leastMs, mostMs } = settings.warmUp
-    await process.command("warmUp", { leastMs: isEffect === true ? leastMs : leastMs / 2, mostMs, workers })
+    await process.command("warmUp", {
+      leastMs: warmUpShare * leastMs,
+      mostMs: Math.max(warmUpShare, 1) * mostMs,
+      workers
+    })
   }
   const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
   for (const group of groups) {
@@ -190,7 +234,7 @@ const throughput = async (
       collector,
       prepare,
       (processes) =>
-        inRounds(group, settings.rounds, collector, async (client) => {
+        inRoundsThatDecide(group, settings.rounds, settings.more, collector, async (client) => {
           const measured = await existing(processes, client).command("measure", {
             leadInMs: settings.leadInMs,
             ms: settings.roundMs,
@@ -252,7 +296,7 @@ const idle = (
   server: Server,
   collector: Collector
 ): Promise<void> =>
-  inRounds(clients, settings.samples, collector, async (client) => {
+  inRoundsThatDecide(clients, settings.samples, settings.more, collector, async (client) => {
     const process = await startClient(settings.execPath, client)
     try {
       // Its modules loaded and its code run before: memory that does not grow with the streams.

@@ -35,12 +35,13 @@ const taskset = (...args: ReadonlyArray<string>): string =>
 
 const start = async (
   file: string,
-  execPath: string
+  execPath: string,
+  v8Options: ReadonlyArray<string> = []
 ): Promise<{ readonly first: unknown; readonly process: Process }> => {
   const child = fork(path(file), [], {
     execPath,
     // The SDKs add listeners to one signal by the thousand: printing the warnings would only make them look worse.
-    execArgv: ["--no-warnings", "--expose-gc"],
+    execArgv: ["--no-warnings", ...v8Options],
     env,
     stdio: ["ignore", "ignore", "inherit", "ipc"]
   })
@@ -128,8 +129,12 @@ export interface ClientProcess {
   readonly end: () => Promise<void>
 }
 
-export const startClient = async (execPath: string, client: BenchClient): Promise<ClientProcess> => {
-  const { process: child } = await start("./client.mjs", execPath)
+export const startClient = async (
+  execPath: string,
+  client: BenchClient,
+  v8Options: ReadonlyArray<string> = []
+): Promise<ClientProcess> => {
+  const { process: child } = await start("./client.mjs", execPath, v8Options)
   const command = async (command: string, options: object = {}): Promise<unknown> => {
     const answer = await child.ask({ command, ...options })
     const error = field(answer, "error")

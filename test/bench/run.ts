@@ -12,14 +12,14 @@ import type { BenchClient } from "./clients.ts"
 import { clients, floor, sdk2Transport } from "./clients.ts"
 import type { Machine } from "./machine.ts"
 import { describeMachine, nodeVersion } from "./machine.ts"
-import type { Measured, Settings, WarmUp } from "./measure.ts"
+import type { Measured, MoreRounds, Settings, WarmUp } from "./measure.ts"
 import { measure } from "./measure.ts"
 import { installPeers, secondNode } from "./peers.ts"
 import type { Results } from "./report.ts"
 import { aligned, describeSeries, firstLine, report } from "./report.ts"
 import type { Failure, Series } from "./series.ts"
-import { summarize } from "./series.ts"
-import { describeVerdicts, judge } from "./targets.ts"
+import { summarize, workloadOf } from "./series.ts"
+import { describeVerdicts, judge, undecided } from "./targets.ts"
 import type { Workload } from "./workloads.ts"
 import { workloads } from "./workloads.ts"
 
@@ -55,7 +55,7 @@ const majorOf = (version: string): number => Number(/^v(\d+)/.exec(version)?.[1]
 /** The clients of a workload in this run. */
 const clientsOf = (workload: Workload, version: string): ReadonlyArray<BenchClient> =>
   clients.filter((client) => {
-    const quick = options.quick ? workload.quick : undefined
+    const quick = options.quick ? workload.quick?.clients : undefined
     if (client.node !== undefined && majorOf(version) < client.node) return false
     if (client.only !== undefined && !client.only.includes(workload.name)) return false
     if (quick !== undefined && !quick.includes(client.name)) return false
@@ -63,33 +63,52 @@ const clientsOf = (workload: Workload, version: string): ReadonlyArray<BenchClie
     return wantedClients === undefined || wantedClients.includes(client.name) || always.has(client.name)
   })
 
-const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> =>
-  workloads.filter((workload) => {
+const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> => {
+  const selected = workloads.filter((workload) => {
     if (only !== undefined) return only.includes(workload.name)
     if (options.quick) return workload.quick !== undefined
     // The second Node is for the comparison of speed.
     return !isSecond || !(workload.kind === "footprint" || workload.kind === "idle" || isLinearity(workload))
   })
+  // The longest last: those have what the others leave, and the most that is near its limit.
+  const seconds = ({ quick }: Workload): number => quick?.seconds ?? 0
+  return options.quick ? selected.toSorted((a, b) => seconds(a) - seconds(b)) : selected
+}
 
 const isLinearity = (workload: Workload): boolean => workload.kind === "throughput" && workload.linearity !== undefined
 
 /** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
 const effort = options.quick
-  ? { warmUp: { leastMs: 3_000, mostMs: 4_500 }, rounds: 4, samples: 5, idleSamples: 1 }
+  ? { warmUp: { leastMs: 1_500, mostMs: 2_500 }, rounds: 3, samples: 4, idleSamples: 1 }
   : { warmUp: { leastMs: 3_000, mostMs: 12_000 }, rounds: 5, samples: 9, idleSamples: 3 }
 
 const warmUpOf = (workload: Workload): WarmUp => {
-  const share = workload.kind === "throughput" ? workload.warmUpShare ?? 1 : 1
+  const wanted = workload.kind === "throughput" ? workload.warmUpShare ?? 1 : 1
+  // The longer one of a full run is enough for all.
+  const share = options.quick ? wanted : Math.min(wanted, 1)
   return { leastMs: share * effort.warmUp.leastMs, mostMs: share * effort.warmUp.mostMs }
 }
 
-const settingsFor = (workload: Workload, execPath: string): Settings => ({
+/** A quick run ends within three minutes; what is left of it goes into rounds that decide something. */
+const quickMs = 173_000
+
+/** A quick run has for them half of what is left when the workloads to come have had what they need; the last has all. */
+const moreRoundsFor = (workload: Workload, toCome: ReadonlyArray<Workload>, end: number): MoreRounds => ({
+  undecided: (series) => undecided(series, workload.name),
+  leftMs: () => {
+    const needed = toCome.reduce((sum, { quick }) => sum + (quick?.seconds ?? 0) * 1_000, 0)
+    return (end - performance.now() - needed) / (toCome.length === 0 ? 1 : 2)
+  }
+})
+
+const settingsFor = (workload: Workload, execPath: string, more: MoreRounds | undefined): Settings => ({
   execPath,
   warmUp: warmUpOf(workload),
   rounds: isLinearity(workload) ? 3 : effort.rounds,
   roundMs: workload.kind === "throughput" ? workload.roundMs ?? 150 : 150,
   leadInMs: 75,
-  samples: workload.kind === "idle" ? effort.idleSamples : effort.samples
+  samples: workload.kind === "idle" ? effort.idleSamples : effort.samples,
+  ...(more === undefined ? {} : { more })
 })
 
 /** What has been kept of other workloads, if it was the same machine and the same software. */
@@ -144,11 +163,11 @@ const keep = (execPath: string, workload: Workload, { failures, series }: Measur
     series: [...before.series, ...summarize(series)],
     failures: [...before.failures, ...failures]
   }
-  const drawn = charts.filter(({ shows }) => all.series.some(({ id }) => shows(id.replace(/\..*$/, ""))))
+  const drawn = charts.filter(({ shows }) => all.series.some(({ id }) => shows(workloadOf(id))))
   for (const { draw, suffix } of drawn) writeFileSync(join(results, `${name}${suffix}.svg`), draw(all.series))
   writeFileSync(join(results, `${name}.json`), `${JSON.stringify(all, null, 2)}\n`)
   const isMeasured = (workload: string, client: string) =>
-    all.series.some(({ client: one, id }) => one === client && id.replace(/\..*$/, "") === workload)
+    all.series.some(({ client: one, id }) => one === client && workloadOf(id) === workload)
   const verdicts = majorOf(machine.node) === 20 ? judge(all.series, isMeasured) : []
   writeFileSync(
     join(results, `${name}.md`),
@@ -162,9 +181,11 @@ const runOn = async (execPath: string, isSecond: boolean): Promise<boolean> => {
   const selected = workloadsOf(isSecond)
   const series: Array<Series> = []
   const failures: Array<Failure> = []
-  for (const workload of selected) {
+  const end = performance.now() + quickMs
+  for (const [n, workload] of selected.entries()) {
     const start = performance.now()
-    const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath))
+    const more = options.quick ? moreRoundsFor(workload, selected.slice(n + 1), end) : undefined
+    const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath, more))
     series.push(...measured.series)
     failures.push(...measured.failures)
     const seconds = ((performance.now() - start) / 1_000).toFixed(0)

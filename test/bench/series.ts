@@ -1,7 +1,7 @@
 /**
  * What was measured: for one client and one quantity, a value for each round.
  */
-import { median, quantile, ratio } from "./statistics.ts"
+import { median, quantile, ratios } from "./statistics.ts"
 
 export interface Series {
   /** The name of the workload; where it has several quantities, followed by a dot and the quantity. */
@@ -11,6 +11,9 @@ export interface Series {
   readonly client: string
   readonly values: ReadonlyArray<number>
 }
+
+/** The name of the workload that a series is of. */
+export const workloadOf = (id: string): string => id.replace(/\..*$/, "")
 
 /** A client that failed in a workload. */
 export interface Failure {
@@ -30,18 +33,23 @@ export interface Summary extends Series {
 export const find = (all: ReadonlyArray<Series>, id: string, client: string): Series | undefined =>
   all.find((one) => one.id === id && one.client === client)
 
-/** The median of per-round ratios between two clients. */
+/** The ratios between two clients, of each round that both have had. */
+export const ratiosOf = (
+  all: ReadonlyArray<Series>,
+  id: string,
+  client: string,
+  base: string
+): ReadonlyArray<number> => ratios(find(all, id, client)?.values ?? [], find(all, id, base)?.values ?? [])
+
+/** Their median. */
 export const ratioOf = (
   all: ReadonlyArray<Series>,
   id: string,
   client: string,
   base: string
 ): number | undefined => {
-  const one = find(all, id, client)
-  const other = find(all, id, base)
-  if (one === undefined || other === undefined) return undefined
   // Nothing to compare, or with nothing: no number, which JSON could not keep either.
-  const found = ratio(one.values, other.values)
+  const found = median(ratiosOf(all, id, client, base))
   return Number.isFinite(found) ? found : undefined
 }
 

@@ -6,7 +6,8 @@
  * target holds again.
  */
 import type { Series } from "./series.ts"
-import { ratioOf } from "./series.ts"
+import { ratioOf, ratiosOf, workloadOf } from "./series.ts"
+import { quantile } from "./statistics.ts"
 
 interface Target {
   readonly title: string
@@ -21,7 +22,7 @@ interface Target {
   readonly timesSdk?: number
   /** So many times the floor, at most. */
   readonly timesFloor?: number
-  /** The client that is nothing but what this path cannot do without. */
+  /** The client that is nothing but what this path cannot do without: the floor, unless given. */
   readonly block?: string
 }
 
@@ -82,7 +83,8 @@ const targets: ReadonlyArray<Target> = [
     id: "idle-5000.rss",
     client: "node-request",
     timesLessThanSdk: 4,
-    timesFloor: 1.1
+    timesFloor: 1.1,
+    block: "bare-fiber"
   },
   { title: "latency p50", id: "latency.p50", client: "node-request", timesLessThanSdk: 1, timesFloor: 1.4 },
   { title: "latency p99", id: "latency.p99", client: "node-request", timesLessThanSdk: 1, timesFloor: 2 },
@@ -107,8 +109,8 @@ export interface Verdict {
 
 /** Whether one target is met, in each of the ways it has. */
 const judgeOne = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<Verdict> => {
-  const { block, client, id, sdk = "sdk2-transport", timesFloor, timesLessThanSdk, timesSdk, title } = target
-  const ofBlock = block === undefined ? undefined : ratioOf(all, id, client, block)
+  const { block = "floor", client, id, sdk = "sdk2-transport", timesFloor, timesLessThanSdk, timesSdk, title } = target
+  const ofBlock = ratioOf(all, id, client, block)
   const isNearBlock = ofBlock !== undefined && ofBlock <= mostOfBlock
   const verdict = (
     versus: string,
@@ -118,7 +120,7 @@ const judgeOne = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<Ver
     leavesRoom: (alone: number) => boolean
   ): Verdict => {
     const measured = measure(client)
-    const alone = block === undefined ? undefined : measure(block)
+    const alone = measure(block)
     const isOutOfReach = isNearBlock && alone !== undefined && !leavesRoom(alone)
     const outcome = measured !== undefined && meets(measured) ? "ok" : isOutOfReach ? "out of reach" : "MISSED"
     return { title, client, versus, measured, alone, required, outcome }
@@ -160,8 +162,36 @@ export const judge = (
   isSelected: (workload: string, client: string) => boolean
 ): ReadonlyArray<Verdict> =>
   targets
-    .filter(({ client, id }) => isSelected(id.replace(/\..*$/, ""), client))
+    .filter(({ client, id }) => isSelected(workloadOf(id), client))
     .flatMap((target) => judgeOne(all, target))
+
+/**
+ * The clients of which more rounds may change a verdict on this workload: what decides it lies between the quartiles of their
+ * rounds, or near them where there are too few for quartiles.
+ */
+export const undecided = (all: ReadonlyArray<Series>, workload: string): ReadonlySet<string> =>
+  new Set(targets.filter(({ id }) => workloadOf(id) === workload).flatMap((target) => inDoubt(all, target)))
+
+const inDoubt = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<string> => {
+  const { block = "floor", client, id, sdk = "sdk2-transport", timesFloor, timesLessThanSdk } = target
+  const straddles = (one: string, base: string, limit: number) => {
+    const found = ratiosOf(all, id, one, base)
+    if (found.length < 3) return found.some((ratio) => Math.abs(ratio / limit - 1) < 0.03)
+    return quantile(found, 0.25) < limit && limit < quantile(found, 0.75)
+  }
+  const doubts = (base: string, most: number) => {
+    if (straddles(client, base, most)) return [client, base, block]
+    const measured = ratioOf(all, id, client, base)
+    if (measured === undefined || measured <= most) return []
+    return straddles(block, base, most * mostOfLimit) || straddles(client, block, mostOfBlock)
+      ? [client, base, block]
+      : []
+  }
+  return [
+    ...(timesLessThanSdk === undefined ? [] : doubts(sdk, 1 / timesLessThanSdk)),
+    ...(timesFloor === undefined ? [] : doubts("floor", timesFloor))
+  ]
+}
 
 const digits = (value: number | undefined): string | undefined => value?.toFixed(2)
 

@@ -6,8 +6,14 @@ interface Common {
   readonly title: string
   /** Its clients, when it is not for all. */
   readonly clients?: ReadonlyArray<string>
-  /** Its clients in a quick run; without, it is no part of it. */
-  readonly quick?: ReadonlyArray<string>
+  /** Without, it is no part of a quick run. */
+  readonly quick?: Quick
+}
+
+interface Quick {
+  readonly clients: ReadonlyArray<string>
+  /** How long it takes on a slow machine: that much is left for it by those before. */
+  readonly seconds: number
 }
 
 /** Calls for some time: CPU of the client for every message that the server sent. */
@@ -22,7 +28,7 @@ export interface Throughput extends Common {
   readonly kilobytes?: number
   /** How long a round is, if a collection of the whole heap falls into every third of the usual ones: one into each is fair. */
   readonly roundMs?: number
-  /** How much of the usual warm-up it takes, if it is warm sooner: most of a large body is for `JSON.parse`. */
+  /** How much of the usual warm-up it takes: less if it is warm sooner (most of a large body is for `JSON.parse`), more if later. */
   readonly warmUpShare?: number
   /** Part of the proof that cost grows linearly: which line, and where on it. */
   readonly linearity?: { readonly line: "length" | "streams" | "size"; readonly at: number }
@@ -57,7 +63,7 @@ export interface Footprint extends Common {
 
 export type Workload = Throughput | Idle | Latency | Import | Whole | Footprint
 
-const json = (workers: number, quick?: ReadonlyArray<string>): Throughput => ({
+const json = (workers: number, quick?: Quick): Throughput => ({
   kind: "throughput",
   name: `json-${workers}`,
   title: `JSON answer, concurrency ${workers}`,
@@ -73,7 +79,7 @@ const events = (
   title: string,
   query: string,
   count: number,
-  quick?: ReadonlyArray<string>,
+  quick?: Quick,
   more?: Partial<Throughput>
 ): Throughput => ({
   kind: "throughput",
@@ -121,7 +127,7 @@ const sizes = [100, 1_000, 10_000, 100_000, 1_000_000, 8_000_000].map((at) => {
   return point({ line: "size", at }, `${count} events of ${at} bytes of text`, `&bytes=${at}`, count, { kilobytes })
 })
 
-const idle = (streams: number, quick?: ReadonlyArray<string>): Idle => ({
+const idle = (streams: number, quick?: Quick): Idle => ({
   kind: "idle",
   name: `idle-${streams}`,
   title: `${streams} idle streams`,
@@ -132,6 +138,7 @@ const idle = (streams: number, quick?: ReadonlyArray<string>): Idle => ({
     "node-send",
     "undici-request",
     "fetch-request",
+    "bare-fiber",
     "sdk1-transport",
     "sdk2-transport"
   ],
@@ -147,17 +154,20 @@ const whole = (calls: number): Whole => ({
 
 export const workloads: ReadonlyArray<Workload> = [
   json(1),
-  json(16, [
-    "floor",
-    "sdk2-transport",
-    "sdk2-call",
-    "node-request",
-    "node-send",
-    "undici-request",
-    "node-call",
-    "bare-stream",
-    "bare-undici"
-  ]),
+  json(16, {
+    clients: [
+      "floor",
+      "sdk2-transport",
+      "sdk2-call",
+      "node-request",
+      "node-send",
+      "undici-request",
+      "node-call",
+      "bare-stream",
+      "bare-undici"
+    ],
+    seconds: 40
+  }),
   json(256),
   {
     kind: "throughput",
@@ -168,27 +178,17 @@ export const workloads: ReadonlyArray<Workload> = [
     messages: 1,
     roundMs: 450,
     warmUpShare: 1 / 3,
-    quick: ["floor", "sdk2-transport", "node-request"]
+    quick: { clients: ["floor", "sdk2-transport", "node-request"], seconds: 12 }
   },
   events("events-1", "Stream of 1 event", "", 1),
-  events("events-100", "Stream of 100 events", "", 100, [
-    "floor",
-    "sdk2-transport",
-    "sdk2-call",
-    "node-request",
-    "node-send",
-    "node-call",
-    "bare-stream"
-  ], { roundMs: 450 }),
-  events("events-10k", "Stream of 10 000 events", "", 10_000, [
-    "floor",
-    "sdk2-transport",
-    "node-request",
-    "node-send",
-    "fetch-request",
-    "bare-stream",
-    "bare-fetch"
-  ], { warmUpShare: 0.8 }),
+  events("events-100", "Stream of 100 events", "", 100, {
+    clients: ["floor", "sdk2-transport", "sdk2-call", "node-request", "node-send", "node-call", "bare-stream"],
+    seconds: 38
+  }, { roundMs: 450, warmUpShare: 1.6 }),
+  events("events-10k", "Stream of 10 000 events", "", 10_000, {
+    clients: ["floor", "sdk2-transport", "node-request", "node-send", "fetch-request", "bare-stream", "bare-fetch"],
+    seconds: 27
+  }, { warmUpShare: 0.8 }),
   events("batches-10k", "The same, 100 events in an HTTP chunk", "&batch=100", 10_000),
   events("ids-1", "Stream of 1 event with id", "&ids=1", 1),
   events("ids-100", "Stream of 100 events with ids", "&ids=1", 100),
@@ -198,7 +198,7 @@ export const workloads: ReadonlyArray<Workload> = [
     "Stream of 50 events of 64 KB",
     "&bytes=65536",
     50,
-    ["floor", "sdk2-transport", "node-request"],
+    { clients: ["floor", "sdk2-transport", "node-request"], seconds: 8 },
     {
       warmUpShare: 1 / 3
     }
@@ -206,14 +206,19 @@ export const workloads: ReadonlyArray<Workload> = [
   events("pieces-37", "100 events cut into chunks of 37 bytes", "&piece=37", 100),
   events("pieces-1000", "100 events cut into chunks of 1 000 bytes", "&piece=1000", 100),
   idle(1_000),
-  idle(5_000, ["floor", "sdk2-transport", "node-request"]),
+  idle(5_000, { clients: ["floor", "sdk2-transport", "node-request", "bare-fiber"], seconds: 25 }),
   {
     kind: "latency",
     name: "latency",
     title: "From the server's write to delivery",
-    quick: ["floor", "sdk2-transport", "node-request"]
+    quick: { clients: ["floor", "sdk2-transport", "node-request"], seconds: 19 }
   },
-  { kind: "import", name: "import", title: "Import", quick: ["sdk2-transport", "core", "node-request", "bare-import"] },
+  {
+    kind: "import",
+    name: "import",
+    title: "Import",
+    quick: { clients: ["sdk2-transport", "core", "node-request", "bare-import"], seconds: 11 }
+  },
   whole(1),
   whole(100),
   { kind: "footprint", name: "footprint", title: "Install" },
