@@ -4,7 +4,7 @@
  * A client's module in `clients/` exports `connect(url, tally)`, which opens a session and gives `loop(workers, more)`:
  * so many loops side by side, each of which calls the tool for as long as `more()` says so, and tells the tally what came.
  */
-import { Session } from "node:inspector"
+import { Session } from "node:inspector/promises"
 import { isDeepStrictEqual } from "node:util"
 import { parseShape } from "./shape.mjs"
 import { expectedRecord, expectedTally, Tally } from "./tally.mjs"
@@ -59,14 +59,16 @@ const run = async (workers, enough) => {
   return { calls, messages, cpuUs, wallMs }
 }
 
-const inspector = new Session()
-inspector.connect()
-
 /**
  * As `gc()` does not: it also gives back what is empty, and moves together what is scattered. Without that the young
  * generation, which grows while streams are opened or has grown before, counts for several kilobytes of each.
  */
-const collectAll = () => new Promise((resolve) => inspector.post("HeapProfiler.collectGarbage", resolve))
+const collectAll = async () => {
+  const inspector = new Session()
+  inspector.connect()
+  await inspector.post("HeapProfiler.collectGarbage")
+  inspector.disconnect()
+}
 
 const residentBytes = async () => {
   for (let n = 0; n < 3; n++) {

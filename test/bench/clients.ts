@@ -12,7 +12,7 @@ export interface BenchClient {
   readonly node?: number
   /** It takes part in these workloads and no others. */
   readonly only?: ReadonlyArray<string>
-  /** How much of the usual warm-up it takes: half, unless given. V8 compiles more of Effect. */
+  /** How much of the usual warm-up it takes, at least half of it unless given. V8 compiles more of Effect. */
   readonly warmUpShare?: number
   /** A building block of ours alone, and no client that anybody would use: how little a path can cost. */
   readonly isBlock?: boolean
@@ -76,7 +76,7 @@ export const sdk2Transport: BenchClient = {
   installed: { folder: "bench", packages: [sdk2] }
 }
 
-/** What runs a Stream, or has most code for each call. */
+/** What runs a Stream or an `HttpClient`, or has most code for each call. */
 const warmLate = { warmUpShare: 1.6 }
 
 const singles = ["json-16", "events-1", "events-100"]
@@ -108,8 +108,11 @@ export const clients: ReadonlyArray<BenchClient> = [
     ...warmLate
   },
   { ...block("bare-stream", "an Effect Stream around the floor", [...singles, "events-10k"], []), ...warmLate },
-  block("bare-undici", "Effect's HttpClient over undici", singles, [], ["@effect/platform-node"]),
-  block("bare-fetch", "Effect's HttpClient over fetch", [...singles, "events-10k"], []),
+  {
+    ...block("bare-undici", "Effect's HttpClient over undici", singles, [], ["@effect/platform-node"]),
+    ...warmLate
+  },
+  { ...block("bare-fetch", "Effect's HttpClient over fetch", [...singles, "events-10k"], []), ...warmLate },
   block("bare-fiber", "an Effect fiber around the floor", ["idle-1000", "idle-5000"], []),
   block("bare-import", "Effect, Stream, Schema and HttpClient", ["import"], [
     "effect/Effect",

@@ -18,6 +18,8 @@ export interface WarmUp {
   /** Of a client on Effect: see `warmUpShare` of the clients. */
   readonly leastMs: number
   readonly mostMs: number
+  /** The most that counts of a client's `warmUpShare`: a long warm-up is enough for all. */
+  readonly mostShare: number
 }
 
 export interface Settings {
@@ -161,9 +163,10 @@ const inRounds = async (
   clients: ReadonlyArray<BenchClient>,
   rounds: number,
   collector: Collector,
-  run: (client: BenchClient) => Promise<void>
+  run: (client: BenchClient) => Promise<void>,
+  first = 0
 ): Promise<void> => {
-  for (let round = 0; round < rounds; round++) {
+  for (let round = first; round < first + rounds; round++) {
     for (const client of rotated(clients, round)) await collector.attempt(client.name, () => run(client))
   }
 }
@@ -192,7 +195,7 @@ const inRoundsThatDecide = async (
   const end = performance.now() + more.leftMs()
   for (let round = 0; round < mostMoreRounds; round++) {
     if (isUndecided().size === 0 || performance.now() + roundMs > end) return
-    await inRounds(some, 1, collector, run)
+    await inRounds(some, 1, collector, run, rounds + round)
   }
 }
 
@@ -219,10 +222,11 @@ const throughput = async (
   const prepare = async (process: ClientProcess, { warmUpShare = 0.5 }: BenchClient) => {
     await process.connect(url)
     await process.command("verify", { workers })
-    const { leastMs, mostMs } = settings.warmUp
+    const { leastMs, mostMs, mostShare } = settings.warmUp
+    const share = Math.min(warmUpShare, mostShare)
     await process.command("warmUp", {
-      leastMs: warmUpShare * leastMs,
-      mostMs: Math.max(warmUpShare, 1) * mostMs,
+      leastMs: share * leastMs,
+      mostMs: Math.max(share, 1) * mostMs,
       workers
     })
   }

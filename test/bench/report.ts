@@ -11,6 +11,8 @@ import { describeVerdicts } from "./targets.ts"
 export interface Results {
   readonly date: string
   readonly machine: Machine
+  /** Undefined in the first ones that were kept. */
+  readonly method?: number
   readonly warmUp: WarmUp
   readonly rounds: number
   readonly series: ReadonlyArray<Summary>
@@ -130,7 +132,7 @@ export const report = (
   return [
     `# Clients on Node ${machine.node}`,
     `Measured ${date} on ${machine.cores} cores of ${machine.processor}, ${machine.memoryGb} GB, ${machine.system}; the ` +
-    `server on Node ${machine.serverNode}. ${rounds} rounds after ${warmUp.leastMs / 1_000} to ${
+    `server on Node ${machine.serverNode}. ${rounds} rounds or more after ${warmUp.leastMs / 1_000} to ${
       warmUp.mostMs / 1_000
     } seconds of CPU to warm up.`,
     `**Ratio to the floor**, then the median [quartiles] in the unit of the column. How to read it: [README](../README.md).`,

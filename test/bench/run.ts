@@ -77,16 +77,15 @@ const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> => {
 
 const isLinearity = (workload: Workload): boolean => workload.kind === "throughput" && workload.linearity !== undefined
 
-/** Less than this and V8 is still compiling Effect while it is measured: see README.md. */
+/** The warm-up of a quick run is short; its rounds are more where it matters. See README.md. */
 const effort = options.quick
-  ? { warmUp: { leastMs: 1_500, mostMs: 2_500 }, rounds: 3, samples: 4, idleSamples: 1 }
-  : { warmUp: { leastMs: 3_000, mostMs: 12_000 }, rounds: 5, samples: 9, idleSamples: 3 }
+  ? { warmUp: { leastMs: 1_500, mostMs: 2_500, mostShare: 2 }, rounds: 3, samples: 4, idleSamples: 1 }
+  : { warmUp: { leastMs: 3_000, mostMs: 12_000, mostShare: 1 }, rounds: 5, samples: 9, idleSamples: 3 }
 
 const warmUpOf = (workload: Workload): WarmUp => {
-  const wanted = workload.kind === "throughput" ? workload.warmUpShare ?? 1 : 1
-  // The longer one of a full run is enough for all.
-  const share = options.quick ? wanted : Math.min(wanted, 1)
-  return { leastMs: share * effort.warmUp.leastMs, mostMs: share * effort.warmUp.mostMs }
+  const { leastMs, mostMs, mostShare } = effort.warmUp
+  const share = Math.min(mostShare, workload.kind === "throughput" ? workload.warmUpShare ?? 1 : 1)
+  return { leastMs: share * leastMs, mostMs: share * mostMs, mostShare }
 }
 
 /** A quick run ends within three minutes; what is left of it goes into rounds that decide something. */
@@ -111,12 +110,15 @@ const settingsFor = (workload: Workload, execPath: string, more: MoreRounds | un
   ...(more === undefined ? {} : { more })
 })
 
-/** What has been kept of other workloads, if it was the same machine and the same software. */
+/** To be raised when something is measured in another way: what was measured differently is not put together. */
+const method = 2
+
+/** What has been kept of other workloads, if it was the same machine, the same software and the same way. */
 const keptBefore = (file: string, machine: Machine, workload: string): Pick<Results, "series" | "failures"> => {
   const nothing = { series: [], failures: [] }
   if (!existsSync(file)) return nothing
   const kept: Results = JSON.parse(readFileSync(file, "utf8"))
-  if (!isDeepStrictEqual(kept.machine, machine)) return nothing
+  if (kept.method !== method || !isDeepStrictEqual(kept.machine, machine)) return nothing
   return {
     series: kept.series.filter(({ id }) => id !== workload && !id.startsWith(`${workload}.`)),
     failures: kept.failures.filter((failure) => failure.workload !== workload)
@@ -158,6 +160,7 @@ const keep = (execPath: string, workload: Workload, { failures, series }: Measur
   const all: Results = {
     date: new Date().toISOString(),
     machine,
+    method,
     warmUp: effort.warmUp,
     rounds: effort.rounds,
     series: [...before.series, ...summarize(series)],
@@ -184,7 +187,9 @@ const runOn = async (execPath: string, isSecond: boolean): Promise<boolean> => {
   const end = performance.now() + quickMs
   for (const [n, workload] of selected.entries()) {
     const start = performance.now()
-    const more = options.quick ? moreRoundsFor(workload, selected.slice(n + 1), end) : undefined
+    const more = options.quick && majorOf(version) === 20
+      ? moreRoundsFor(workload, selected.slice(n + 1), end)
+      : undefined
     const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath, more))
     series.push(...measured.series)
     failures.push(...measured.failures)

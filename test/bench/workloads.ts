@@ -166,7 +166,7 @@ export const workloads: ReadonlyArray<Workload> = [
       "bare-stream",
       "bare-undici"
     ],
-    seconds: 40
+    seconds: 36
   }),
   json(256),
   {
@@ -178,16 +178,16 @@ export const workloads: ReadonlyArray<Workload> = [
     messages: 1,
     roundMs: 450,
     warmUpShare: 1 / 3,
-    quick: { clients: ["floor", "sdk2-transport", "node-request"], seconds: 12 }
+    quick: { clients: ["floor", "sdk2-transport", "node-request"], seconds: 9 }
   },
   events("events-1", "Stream of 1 event", "", 1),
   events("events-100", "Stream of 100 events", "", 100, {
     clients: ["floor", "sdk2-transport", "sdk2-call", "node-request", "node-send", "node-call", "bare-stream"],
-    seconds: 38
+    seconds: 36
   }, { roundMs: 450, warmUpShare: 1.6 }),
   events("events-10k", "Stream of 10 000 events", "", 10_000, {
     clients: ["floor", "sdk2-transport", "node-request", "node-send", "fetch-request", "bare-stream", "bare-fetch"],
-    seconds: 27
+    seconds: 23
   }, { warmUpShare: 0.8 }),
   events("batches-10k", "The same, 100 events in an HTTP chunk", "&batch=100", 10_000),
   events("ids-1", "Stream of 1 event with id", "&ids=1", 1),
@@ -198,7 +198,7 @@ export const workloads: ReadonlyArray<Workload> = [
     "Stream of 50 events of 64 KB",
     "&bytes=65536",
     50,
-    { clients: ["floor", "sdk2-transport", "node-request"], seconds: 8 },
+    { clients: ["floor", "sdk2-transport", "node-request"], seconds: 6 },
     {
       warmUpShare: 1 / 3
     }
@@ -211,7 +211,7 @@ export const workloads: ReadonlyArray<Workload> = [
     kind: "latency",
     name: "latency",
     title: "From the server's write to delivery",
-    quick: { clients: ["floor", "sdk2-transport", "node-request"], seconds: 19 }
+    quick: { clients: ["floor", "sdk2-transport", "node-request"], seconds: 18 }
   },
   {
     kind: "import",

@@ -104,19 +104,24 @@ export const headers = {
 }
 
 /** After the handshake: `(message, deliver)` gives a promise of the end of the answer. */
-export const posting = async (url) => {
+/** Opens a session. Gives `(message, deliver, resolve, reject)`, which posts. */
+export const beginning = async (url) => {
   const { origin, pathname, search } = new URL(url)
   const agent = new Agent()
   const path = pathname + search
-  const post = (message, deliver) =>
-    new Promise((resolve, reject) =>
-      agent.dispatch(
-        { origin, path, method: "POST", headers, body: JSON.stringify(message) },
-        new Handler(deliver, resolve, reject)
-      )
+  const begin = (message, deliver, resolve, reject) =>
+    agent.dispatch(
+      { origin, path, method: "POST", headers, body: JSON.stringify(message) },
+      new Handler(deliver, resolve, reject)
     )
-  await post(initializeMessage, () => {})
-  return post
+  await new Promise((resolve, reject) => begin(initializeMessage, () => {}, resolve, reject))
+  return begin
+}
+
+/** The same as a Promise. */
+export const posting = async (url) => {
+  const begin = await beginning(url)
+  return (message, deliver) => new Promise((resolve, reject) => begin(message, deliver, resolve, reject))
 }
 
 export const connect = async (url, tally) => {

@@ -20,7 +20,7 @@ import { LogicalStream } from "./streamMachine.ts"
 
 export interface Outgoing {
   readonly message: JsonRpc.Message
-  /** The message as JSON, until its answer begins to stream: it is never posted again then, and a stream may last. */
+  /** The message as JSON text, until its answer begins to stream: it is never posted again then, and a stream may last. */
   body: string | undefined
   /** A stateless message (2026-07-28) knows no session and no resumption. */
   readonly isStateless: boolean

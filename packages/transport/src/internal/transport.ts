@@ -155,8 +155,8 @@ const directRequestOnce = (
 ): Answer =>
   // `Effect.onError` by hand: it would take several more steps when nothing fails, and every message passes here.
   Once.uninterruptibleMask((restore) => {
-    const handle = handlerOf(options)
-    const outgoing = prepare(core, message, options, handle !== undefined)
+    const isHandled = options.onMessages !== undefined || options.onMessage !== undefined
+    const outgoing = prepare(core, message, options, isHandled)
     if (outgoing instanceof ProtocolError) return Effect.fail(outgoing)
     const stream = new RequestStream(core, outgoing)
     options.exposeAbort?.(() => stream.abort())
@@ -175,9 +175,9 @@ const directRequestOnce = (
         answer = last
         others--
       }
-      return handle === undefined || others === 0
+      return !isHandled || others === 0
         ? next()
-        : Effect.flatMap(handle(others === messages.length ? messages : messages.slice(0, others)), next)
+        : Effect.flatMap(handled(options, others === messages.length ? messages : messages.slice(0, others)), next)
     }
     return Effect.catchAllCause(
       restore(Once.suspend(next)),
@@ -185,10 +185,14 @@ const directRequestOnce = (
     )
   })
 
-const handlerOf = (
-  { onMessage, onMessages }: StreamableHttpTransport.RequestOptions
-): ((messages: ReadonlyArray<JsonRpc.Message>) => Effect.Effect<void>) | undefined =>
-  onMessages ?? (onMessage === undefined ? undefined : (messages) => forEachOf(messages, onMessage))
+/** What the application does with messages that came before the answer. */
+const handled = (
+  { onMessage, onMessages }: StreamableHttpTransport.RequestOptions,
+  messages: ReadonlyArray<JsonRpc.Message>
+): Effect.Effect<void> => {
+  if (onMessages !== undefined) return onMessages(messages)
+  return onMessage === undefined ? Effect.void : forEachOf(messages, onMessage)
+}
 
 /** One after the other. */
 const forEachOf = (
@@ -212,11 +216,11 @@ const requestBySend = (
   message: JsonRpc.Request,
   options: StreamableHttpTransport.RequestOptions
 ): Answer => {
-  const handle = handlerOf(options) ?? (() => Effect.void)
   const last = Stream.runFoldEffect(
     transport.send(message, options),
     Option.none<JsonRpc.Response>(),
-    (answer, next) => JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(handle([next]), answer)
+    (answer, next) =>
+      JsonRpc.isResponse(next) ? Effect.succeed(Option.some(next)) : Effect.as(handled(options, [next]), answer)
   )
   const answered = Effect.flatMap(
     last,
