@@ -188,13 +188,13 @@ const inRoundsThatDecide = async (
   const start = performance.now()
   await inRounds(clients, rounds, collector, run)
   if (more === undefined) return
-  const isUndecided = () => more.undecided(collector.measured().series)
-  const these = isUndecided()
+  const undecided = () => more.undecided(collector.measured().series)
+  const these = undecided()
   const some = clients.filter(({ name }) => these.has(name))
   const roundMs = ((performance.now() - start) / rounds) * (some.length / clients.length)
   const end = performance.now() + more.leftMs()
   for (let round = 0; round < mostMoreRounds; round++) {
-    if (isUndecided().size === 0 || performance.now() + roundMs > end) return
+    if (undecided().size === 0 || performance.now() + roundMs > end) return
     await inRounds(some, 1, collector, run, rounds + round)
   }
 }

@@ -207,13 +207,11 @@ const inDoubt = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<stri
     const ofBlock = block === undefined ? undefined : ratioOf(all, id, client, block)
     if (block === undefined || measured === undefined || alone === undefined || ofBlock === undefined) return []
     if (measured <= most) return []
-    // Out of reach is what is near its block and has a block that leaves no room: open while one of the two is, and the
-    // other does not decide alone.
+    // Out of reach is what has a block that leaves no room, and is near it: open if one of the two is and none is surely not.
     const roomIsOpen = straddles(block, base, most * mostOfLimit)
     const nearnessIsOpen = straddles(client, block, mostOfBlock)
-    const isOpen = (roomIsOpen && (nearnessIsOpen || ofBlock <= mostOfBlock)) ||
-      (nearnessIsOpen && (roomIsOpen || alone > most * mostOfLimit))
-    return isOpen ? [client, base, block] : []
+    const mayBe = (roomIsOpen || alone > most * mostOfLimit) && (nearnessIsOpen || ofBlock <= mostOfBlock)
+    return mayBe && (roomIsOpen || nearnessIsOpen) ? [client, base, block] : []
   }
   return [
     ...(timesLessThanSdk === undefined ? [] : doubts(sdk, 1 / timesLessThanSdk)),

@@ -103,8 +103,7 @@ export const headers = {
   "mcp-protocol-version": "2025-11-25"
 }
 
-/** After the handshake: `(message, deliver)` gives a promise of the end of the answer. */
-/** Opens a session. Gives `(message, deliver, resolve, reject)`, which posts. */
+/** After the handshake: `(message, deliver, resolve, reject)` posts, and calls one of the last two at the end of the answer. */
 export const beginning = async (url) => {
   const { origin, pathname, search } = new URL(url)
   const agent = new Agent()
@@ -118,7 +117,7 @@ export const beginning = async (url) => {
   return begin
 }
 
-/** The same as a Promise. */
+/** The same: `(message, deliver)` gives a promise of the end of the answer. */
 export const posting = async (url) => {
   const begin = await beginning(url)
   return (message, deliver) => new Promise((resolve, reject) => begin(message, deliver, resolve, reject))
