@@ -266,6 +266,56 @@ describe.each(eras)("limits, %s", (era) => {
       assert.strictEqual((yield* failureOf("RequestTimeout", calling)).kind, "Idle")
     }))
 
+  it.scoped("nor is it when other progress comes meanwhile on another stream", () =>
+    Effect.gen(function*() {
+      const { client, next } = yield* connected(era, {}, { idleTimeout: 1000 })
+      const taken: Array<number> = []
+      const calling = yield* start(client.callTool("slow", {}, {
+        onProgress: ({ progress }) =>
+          Effect.zipRight(
+            progress === 1 ? Effect.sleep("10 seconds") : Effect.void,
+            Effect.sync(() => void taken.push(progress))
+          )
+      }))
+      const incoming = yield* next
+      const other = yield* start(client.callTool("other", {}, { idleTimeout: "infinity" }))
+      const strays = yield* next
+      yield* incoming.reply(progressOf(incoming.message, 1))
+      yield* settle
+      yield* strays.reply(progressOf(incoming.message, 2))
+      yield* settle
+      assert.deepStrictEqual(taken, [2])
+      yield* pass("10 seconds")
+      assert.deepStrictEqual(taken, [2, 1])
+      yield* pass(999)
+      assert.isTrue(yield* isRunning(calling), "the wait begins when both are taken")
+      // The same the other way round: what takes its time came on the other stream.
+      yield* strays.reply(progressOf(incoming.message, 1))
+      yield* settle
+      yield* incoming.reply(progressOf(incoming.message, 3))
+      yield* settle
+      yield* pass("10 seconds")
+      assert.deepStrictEqual(taken, [2, 1, 3, 1])
+      yield* pass(999)
+      assert.isTrue(yield* isRunning(calling))
+      yield* pass(1)
+      assert.strictEqual((yield* failureOf("RequestTimeout", calling)).kind, "Idle")
+      yield* Fiber.interrupt(other)
+    }))
+
+  it.scoped("what fails to take progress from another stream is busy no more", () =>
+    Effect.gen(function*() {
+      const { client, next } = yield* connected(era, {}, { idleTimeout: 1000 })
+      const calling = yield* start(client.callTool("slow", {}, { onProgress: () => Effect.die("taken badly") }))
+      const incoming = yield* next
+      yield* start(client.callTool("other", {}, { idleTimeout: "infinity" }))
+      const strays = yield* next
+      yield* strays.reply(progressOf(incoming.message, 1))
+      yield* settle
+      yield* pass(1000)
+      assert.strictEqual((yield* failureOf("RequestTimeout", calling)).kind, "Idle")
+    }))
+
   it.scoped("the total limit does not wait for onProgress", () =>
     Effect.gen(function*() {
       const subject = yield* connected(era, {}, { timeout: 1000 })

@@ -14,8 +14,8 @@ import { Deadline, Deadlines, type Expiry, type Limits } from "../../packages/cl
 
 type Command =
   | { readonly _tag: "Start"; readonly limits: Limits; readonly startsAnother: boolean }
-  | { readonly _tag: "Touch"; readonly which: number }
   | { readonly _tag: "Hold"; readonly which: number }
+  | { readonly _tag: "Release"; readonly which: number }
   | { readonly _tag: "End"; readonly which: number }
   | { readonly _tag: "Pass"; readonly millis: number }
 
@@ -33,8 +33,8 @@ const command: FastCheck.Arbitrary<Command> = FastCheck.oneof(
     limits: FastCheck.record({ total: limit, idle: limit }),
     startsAnother: FastCheck.boolean()
   }),
-  FastCheck.record({ _tag: FastCheck.constant("Touch" as const), which }),
   FastCheck.record({ _tag: FastCheck.constant("Hold" as const), which }),
+  FastCheck.record({ _tag: FastCheck.constant("Release" as const), which }),
   FastCheck.record({ _tag: FastCheck.constant("End" as const), which }),
   FastCheck.record({
     _tag: FastCheck.constant("Pass" as const),
@@ -92,7 +92,7 @@ interface Watched {
   readonly limits: Limits
   readonly startedAt: number
   activeAt: number
-  isHeld: boolean
+  holds: number
   /** What the model says. */
   over: "Ended" | { readonly kind: Expiry; readonly at: number } | undefined
   /** What happened. */
@@ -103,7 +103,7 @@ interface Watched {
 const judge = (watched: Watched, now: number): void => {
   if (watched.over !== undefined) return
   const total = watched.startedAt + watched.limits.total
-  const idle = watched.isHeld ? Infinity : watched.activeAt + watched.limits.idle
+  const idle = watched.holds > 0 ? Infinity : watched.activeAt + watched.limits.idle
   const at = Math.min(total, idle)
   if (at <= now) watched.over = { kind: total <= idle ? "Total" : "Idle", at }
 }
@@ -126,7 +126,7 @@ const run = (commands: ReadonlyArray<Command>) =>
         limits,
         startedAt: clock.now,
         activeAt: clock.now,
-        isHeld: false,
+        holds: 0,
         over: undefined,
         expired
       })
@@ -142,17 +142,17 @@ const run = (commands: ReadonlyArray<Command>) =>
           begin(command.limits, command.startsAnother)
           yield* clock.pass(0)
           break
-        case "Touch":
-          if (watched === undefined || watched.over !== undefined) break
-          watched.activeAt = clock.now
-          watched.isHeld = false
-          watched.deadline.touch(clock.now)
-          break
         case "Hold":
           // With no idle time at all there would be nothing but waking up.
           if (watched === undefined || watched.over !== undefined || watched.limits.idle === 0) break
-          watched.isHeld = true
+          watched.holds++
           watched.deadline.hold()
+          break
+        case "Release":
+          if (watched === undefined || watched.over !== undefined || watched.holds === 0) break
+          watched.holds--
+          watched.activeAt = clock.now
+          watched.deadline.release(clock.now)
           break
         case "End":
           if (watched === undefined || watched.over !== undefined) break
@@ -162,7 +162,7 @@ const run = (commands: ReadonlyArray<Command>) =>
         case "Pass":
           // A hold with a short idle time wakes often: no long waits then.
           yield* clock.pass(
-            all.some(({ isHeld, over }) => isHeld && over === undefined)
+            all.some(({ holds, over }) => holds > 0 && over === undefined)
               ? Math.min(command.millis, 60)
               : command.millis
           )

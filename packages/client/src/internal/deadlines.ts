@@ -21,8 +21,8 @@ export class Deadline {
   private readonly startedAt: number
   private readonly limits: Limits
   private activeAt: number
-  /** The application is busy with what came, and nothing else is awaited meanwhile. */
-  private isHeld = false
+  /** How many times the application is busy with what came; nothing else is awaited meanwhile. */
+  private holds = 0
   private onExpired: ((kind: Expiry) => void) | undefined
 
   constructor(now: number, limits: Limits, onExpired: (kind: Expiry) => void) {
@@ -32,15 +32,15 @@ export class Deadline {
     this.onExpired = onExpired
   }
 
-  /** Something came. */
-  touch(now: number): void {
-    this.activeAt = now
-    this.isHeld = false
+  /** Something came that takes the application its time, until `release`. */
+  hold(): void {
+    this.holds++
   }
 
-  /** Something came that takes the application its time, until the next `touch`. */
-  hold(): void {
-    this.isHeld = true
+  /** The application has taken it. */
+  release(now: number): void {
+    this.holds--
+    this.activeAt = now
   }
 
   /** When it expires, if nothing comes. */
@@ -61,7 +61,7 @@ export class Deadline {
 
   expiredAt(now: number): Expiry | undefined {
     if (now >= this.startedAt + this.limits.total) return "Total"
-    if (this.isHeld) this.activeAt = now
+    if (this.holds > 0) this.activeAt = now
     return now >= this.activeAt + this.limits.idle ? "Idle" : undefined
   }
 }

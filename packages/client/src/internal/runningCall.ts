@@ -90,8 +90,11 @@ export class RunningCall {
   onStrayProgress(progress: Progress): Effect.Effect<void> {
     const { onProgress } = this.outgoing
     if (onProgress === undefined) return Effect.void
-    this.deadline.touch(this.now)
-    return this.held(onProgress(progress))
+    return Effect.acquireUseRelease(
+      Effect.sync(() => this.deadline.hold()),
+      () => onProgress(progress),
+      () => Effect.sync(() => this.deadline.release(this.now))
+    )
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
@@ -147,13 +150,14 @@ export class RunningCall {
 
   /**
    * The application's part runs in a fiber of its own, so that a time limit ends the call whatever it does. What it forks
-   * there and what it sets is as it would be in the caller's fiber.
+   * there and what it sets is as it would be in the caller's fiber. The time that it takes is not time in which nothing comes.
    */
   private onMessages(messages: ReadonlyArray<JsonRpc.Message>): Effect.Effect<void> {
     const work = Effect.forEach(messages, (message) => this.onMessage(message), discarding)
     return Effect.transplant((graft) =>
       Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
         if (this.error !== undefined) return Effect.interrupt
+        this.deadline.hold()
         const handling = new Handling(fiber, runtimeFlags, this.refs, graft(work))
         this.handling = handling
         // It may have come to that meanwhile.
@@ -169,30 +173,22 @@ export class RunningCall {
   private handled({ refs }: Handling): void {
     this.handling = undefined
     this.refs = refs
+    this.deadline.release(this.now)
   }
 
   private onMessage(message: JsonRpc.Message): Effect.Effect<void> {
     const { exchanges, id, outgoing } = this
-    this.deadline.touch(this.now)
     if (!("method" in message)) return Effect.void
     if ("id" in message && message.id !== undefined) return exchanges.inbound.request(message)
     if (!JsonRpc.isNotification(message)) return Effect.void
     if (message.method === "notifications/progress") {
       const { params } = message
       if (outgoing.onProgress !== undefined && isProgress(params) && params.progressToken === id) {
-        return this.held(outgoing.onProgress(params))
+        return outgoing.onProgress(params)
       }
     }
     if (outgoing.onNotification !== undefined) return outgoing.onNotification(message, id)
-    return outgoing.onLog === undefined
-      ? exchanges.inbound.notification(message)
-      : this.held(exchanges.inbound.notification(message, outgoing.onLog))
-  }
-
-  /** The time that the application takes for a message is not time in which nothing comes. */
-  private held(handling: Effect.Effect<void>): Effect.Effect<void> {
-    this.deadline.hold()
-    return Effect.map(handling, () => this.deadline.touch(this.now))
+    return exchanges.inbound.notification(message, outgoing.onLog)
   }
 }
 
