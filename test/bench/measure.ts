@@ -28,18 +28,20 @@ export interface Settings {
   readonly warmUp: WarmUp
   readonly rounds: number
   readonly roundMs: number
-  /** Calls before each round that are not counted: an idle V8 shrinks its heap and forgets compiled code. */
+  /** How long at a time: then the next has its turn. Who shares the machine disturbs for some tenths of a second. */
+  readonly turnMs: number
+  /** Calls before each turn that are not counted: what another process has used of a CPU is cold. */
   readonly leadInMs: number
   /** How many fresh processes, where a process is one sample. */
   readonly samples: number
-  readonly more?: MoreRounds
+  readonly again?: Again
 }
 
-/** More rounds, where those that have been do not decide. */
-export interface MoreRounds {
-  /** The clients of which more rounds may change a verdict. */
-  readonly undecided: (series: ReadonlyArray<Series>) => ReadonlySet<string>
-  /** What time there is for them. */
+/** Fresh processes, and as many rounds in them, where those that have been do not decide. */
+export interface Again {
+  /** The open verdicts, each as the clients that decide it; the most urgent first. */
+  readonly undecided: (series: ReadonlyArray<Series>) => ReadonlyArray<ReadonlyArray<string>>
+  /** What time there is for it. */
   readonly leftMs: () => number
 }
 
@@ -171,31 +173,45 @@ const inRounds = async (
   }
 }
 
-/** More than these change little: what is left is how V8 has compiled a process. */
-const mostMoreRounds = 16
+/** As many clients of open verdicts as there is time for, if each takes so long. */
+const forOpenVerdicts = (
+  clients: ReadonlyArray<BenchClient>,
+  verdicts: ReadonlyArray<ReadonlyArray<string>>,
+  msEach: number,
+  leftMs: number
+): ReadonlyArray<BenchClient> => {
+  let chosen = new Set<string>()
+  for (const verdict of verdicts) {
+    const more = new Set([...chosen, ...verdict])
+    if (more.size * msEach <= leftMs) chosen = more
+  }
+  return clients.filter(({ name }) => chosen.has(name))
+}
+
+/** More than these change little. */
+const mostTimesAgain = 3
 
 /**
- * More rounds until all is decided, or time is up. Who takes part in them is settled once, so that the rounds of any two
- * belong together.
+ * Once with all clients, and again with those that decide what is open until all is decided, or time is up. Who takes part in
+ * that is settled once, so that the rounds of any two belong together.
  */
-const inRoundsThatDecide = async (
+const untilDecided = async (
   clients: ReadonlyArray<BenchClient>,
-  rounds: number,
-  more: MoreRounds | undefined,
+  again: Again | undefined,
   collector: Collector,
-  run: (client: BenchClient) => Promise<void>
+  run: (clients: ReadonlyArray<BenchClient>, times: number) => Promise<void>
 ): Promise<void> => {
   const start = performance.now()
-  await inRounds(clients, rounds, collector, run)
-  if (more === undefined) return
-  const undecided = () => more.undecided(collector.measured().series)
-  const these = undecided()
-  const some = clients.filter(({ name }) => these.has(name))
-  const roundMs = ((performance.now() - start) / rounds) * (some.length / clients.length)
-  const end = performance.now() + more.leftMs()
-  for (let round = 0; round < mostMoreRounds; round++) {
-    if (undecided().size === 0 || performance.now() + roundMs > end) return
-    await inRounds(some, 1, collector, run, rounds + round)
+  await run(clients, 0)
+  if (again === undefined) return
+  const open = () => again.undecided(collector.measured().series)
+  const msEach = (performance.now() - start) / clients.length
+  const leftMs = again.leftMs()
+  const end = performance.now() + leftMs
+  const some = forOpenVerdicts(clients, open(), msEach, leftMs)
+  for (let times = 1; times <= mostTimesAgain; times++) {
+    if (some.length === 0 || open().length === 0 || performance.now() + some.length * msEach > end) return
+    await run(some, times)
   }
 }
 
@@ -230,28 +246,51 @@ const throughput = async (
       workers
     })
   }
-  const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
-  for (const group of groups) {
-    await withClients(
-      group,
-      settings,
-      collector,
-      prepare,
-      (processes) =>
-        inRoundsThatDecide(group, settings.rounds, settings.more, collector, async (client) => {
-          const measured = await existing(processes, client).command("measure", {
-            leadInMs: settings.leadInMs,
-            ms: settings.roundMs,
-            workers
-          })
-          collector.add(
-            { id: name, title, unit },
-            client.name,
-            numberOf(measured, "cpuUs") / numberOf(measured, "calls") / per
-          )
-        })
-    )
+  const { leadInMs, rounds, turnMs } = settings
+  const turn = async (process: ClientProcess): Promise<Spent> => {
+    const measured = await process.command("measure", { leadInMs, ms: turnMs, workers })
+    return { cpuUs: numberOf(measured, "cpuUs"), calls: numberOf(measured, "calls") }
   }
+  const run = (some: ReadonlyArray<BenchClient>, times: number) =>
+    withClients(some, settings, collector, prepare, async (processes) => {
+      for (let round = 0; round < rounds; round++) {
+        const spent = await inTurns(
+          some,
+          settings,
+          times * rounds + round,
+          collector,
+          (client) => turn(existing(processes, client))
+        )
+        for (const [client, { calls, cpuUs }] of spent) {
+          collector.add({ id: name, title, unit }, client, cpuUs / calls / per)
+        }
+      }
+    })
+  const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
+  for (const group of groups) await untilDecided(group, settings.again, collector, run)
+}
+
+interface Spent {
+  readonly cpuUs: number
+  readonly calls: number
+}
+
+/** One round, of many short turns of each client. Gives what each has spent in all of its turns. */
+const inTurns = async (
+  clients: ReadonlyArray<BenchClient>,
+  { roundMs, turnMs }: Settings,
+  round: number,
+  collector: Collector,
+  turn: (client: BenchClient) => Promise<Spent>
+): Promise<ReadonlyMap<string, Spent>> => {
+  const spent = new Map<string, Spent>()
+  const turns = Math.round(roundMs / turnMs)
+  await inRounds(clients, turns, collector, async (client) => {
+    const { calls, cpuUs } = await turn(client)
+    const before = spent.get(client.name) ?? { cpuUs: 0, calls: 0 }
+    spent.set(client.name, { cpuUs: before.cpuUs + cpuUs, calls: before.calls + calls })
+  }, round * turns)
+  return spent
 }
 
 /**
@@ -300,7 +339,7 @@ const idle = (
   server: Server,
   collector: Collector
 ): Promise<void> =>
-  inRoundsThatDecide(clients, settings.samples, settings.more, collector, async (client) => {
+  inRounds(clients, settings.samples, collector, async (client) => {
     const process = await startClient(settings.execPath, client)
     try {
       // Its modules loaded and its code run before: memory that does not grow with the streams.

@@ -45,12 +45,13 @@ const times = (value: number | undefined): string =>
 /** What a run prints of a workload as soon as it is there. */
 export const describeSeries = (series: ReadonlyArray<Summary>): string =>
   aligned([
-    ["client", "measured", "quartiles", "", "x floor", "x SDK 2.4.0"],
-    ...series.map(({ client, id, median, spread, toFloor, toSdk, unit }) => [
+    ["client", "measured", "quartiles", "", "values", "x floor", "x SDK 2.4.0"],
+    ...series.map(({ client, id, median, spread, toFloor, toSdk, unit, values }) => [
       client,
       short(median),
       `${short(spread[0])}..${short(spread[1])}`,
       id.includes(".") ? `${unit} (${id.replace(/^.*\./, "")})` : unit,
+      String(values.length),
       times(toFloor),
       times(toSdk)
     ])

@@ -12,7 +12,7 @@ import type { BenchClient } from "./clients.ts"
 import { clients, floor, sdk2Transport } from "./clients.ts"
 import type { Machine } from "./machine.ts"
 import { describeMachine, nodeVersion } from "./machine.ts"
-import type { Measured, MoreRounds, Settings, WarmUp } from "./measure.ts"
+import type { Again, Measured, Settings, WarmUp } from "./measure.ts"
 import { measure } from "./measure.ts"
 import { installPeers, secondNode } from "./peers.ts"
 import type { Results } from "./report.ts"
@@ -88,11 +88,11 @@ const warmUpOf = (workload: Workload): WarmUp => {
   return { leastMs: share * leastMs, mostMs: share * mostMs, mostShare }
 }
 
-/** A quick run ends within three minutes; what is left of it goes into rounds that decide something. */
+/** A quick run ends within three minutes; what is left of it goes into fresh processes where they decide something. */
 const quickMs = 173_000
 
 /** A quick run has for them half of what is left when the workloads to come have had what they need; the last has all. */
-const moreRoundsFor = (workload: Workload, toCome: ReadonlyArray<Workload>, end: number): MoreRounds => ({
+const againFor = (workload: Workload, toCome: ReadonlyArray<Workload>, end: number): Again => ({
   undecided: (series) => undecided(series, workload.name),
   leftMs: () => {
     const needed = toCome.reduce((sum, { quick }) => sum + (quick?.seconds ?? 0) * 1_000, 0)
@@ -100,18 +100,19 @@ const moreRoundsFor = (workload: Workload, toCome: ReadonlyArray<Workload>, end:
   }
 })
 
-const settingsFor = (workload: Workload, execPath: string, more: MoreRounds | undefined): Settings => ({
+const settingsFor = (workload: Workload, execPath: string, again: Again | undefined): Settings => ({
   execPath,
   warmUp: warmUpOf(workload),
   rounds: isLinearity(workload) ? 3 : effort.rounds,
   roundMs: workload.kind === "throughput" ? workload.roundMs ?? 150 : 150,
-  leadInMs: 75,
+  turnMs: 50,
+  leadInMs: 10,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples,
-  ...(more === undefined ? {} : { more })
+  ...(again === undefined ? {} : { again })
 })
 
 /** To be raised when something is measured in another way: what was measured differently is not put together. */
-const method = 2
+const method = 3
 
 /** What has been kept of other workloads, if it was the same machine, the same software and the same way. */
 const keptBefore = (file: string, machine: Machine, workload: string): Pick<Results, "series" | "failures"> => {
@@ -187,10 +188,10 @@ const runOn = async (execPath: string, isSecond: boolean): Promise<boolean> => {
   const end = performance.now() + quickMs
   for (const [n, workload] of selected.entries()) {
     const start = performance.now()
-    const more = options.quick && majorOf(version) === 20
-      ? moreRoundsFor(workload, selected.slice(n + 1), end)
+    const again = options.quick && majorOf(version) === 20
+      ? againFor(workload, selected.slice(n + 1), end)
       : undefined
-    const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath, more))
+    const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath, again))
     series.push(...measured.series)
     failures.push(...measured.failures)
     const seconds = ((performance.now() - start) / 1_000).toFixed(0)

@@ -33,15 +33,7 @@ export interface Summary extends Series {
 export const find = (all: ReadonlyArray<Series>, id: string, client: string): Series | undefined =>
   all.find((one) => one.id === id && one.client === client)
 
-/** The ratios between two clients, of each round that both have had. */
-export const ratiosOf = (
-  all: ReadonlyArray<Series>,
-  id: string,
-  client: string,
-  base: string
-): ReadonlyArray<number> => ratios(find(all, id, client)?.values ?? [], find(all, id, base)?.values ?? [])
-
-/** Their median. */
+/** The ratio between two clients: the median of those of each round that both have had. */
 export const ratioOf = (
   all: ReadonlyArray<Series>,
   id: string,
@@ -49,7 +41,7 @@ export const ratioOf = (
   base: string
 ): number | undefined => {
   // Nothing to compare, or with nothing: no number, which JSON could not keep either.
-  const found = median(ratiosOf(all, id, client, base))
+  const found = median(ratios(find(all, id, client)?.values ?? [], find(all, id, base)?.values ?? []))
   return Number.isFinite(found) ? found : undefined
 }
 

@@ -6,8 +6,7 @@
  * target holds again.
  */
 import type { Series } from "./series.ts"
-import { ratioOf, ratiosOf, workloadOf } from "./series.ts"
-import { quantile } from "./statistics.ts"
+import { ratioOf, workloadOf } from "./series.ts"
 
 interface Target {
   readonly title: string
@@ -128,48 +127,27 @@ export interface Verdict {
   readonly outcome: Outcome
 }
 
-/** Whether one target is met, in each of the ways it has. */
-const judgeOne = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<Verdict> => {
-  const { block, client, id, sdk = "sdk2-transport", timesFloor, timesLessThanSdk, timesSdk, title } = target
-  const ofBlock = block === undefined ? undefined : ratioOf(all, id, client, block)
-  const isNearBlock = ofBlock !== undefined && ofBlock <= mostOfBlock
-  const verdict = (
-    versus: string,
-    required: string,
-    measure: (client: string) => number | undefined,
-    meets: (measured: number) => boolean,
-    leavesRoom: (alone: number) => boolean
-  ): Verdict => {
-    const measured = measure(client)
-    const alone = block === undefined ? undefined : measure(block)
-    const isOutOfReach = isNearBlock && alone !== undefined && !leavesRoom(alone)
-    const outcome = measured !== undefined && meets(measured) ? "ok" : isOutOfReach ? "out of reach" : "MISSED"
-    return { title, client, versus, measured, alone, required, outcome }
-  }
-  const most = (versus: string, base: string, limit: number | undefined) =>
-    limit === undefined
-      ? []
-      : [
-        verdict(
-          versus,
-          `<= ${limit}`,
-          (one) => ratioOf(all, id, one, base),
-          (measured) => measured <= limit,
-          (alone) => alone <= limit * mostOfLimit
-        )
-      ]
-  const least = (versus: string, base: string, limit: number | undefined) =>
-    limit === undefined
-      ? []
-      : [
-        verdict(
-          versus,
-          `>= ${limit}`,
-          (one) => ratioOf(all, id, base, one),
-          (measured) => measured >= limit,
-          (alone) => alone * mostOfLimit >= limit
-        )
-      ]
+/** One of the ways a target has: the client costs so many times the base, at most. */
+interface Limit {
+  readonly target: Target
+  readonly base: string
+  readonly most: number
+  readonly versus: string
+  readonly required: string
+  /** As it is shown. */
+  readonly show: (ratio: number) => number
+}
+
+const same = (ratio: number): number => ratio
+
+const inverse = (ratio: number): number => 1 / ratio
+
+const limitsOf = (target: Target): ReadonlyArray<Limit> => {
+  const { sdk = "sdk2-transport", timesFloor, timesLessThanSdk, timesSdk } = target
+  const most = (versus: string, base: string, limit: number | undefined): ReadonlyArray<Limit> =>
+    limit === undefined ? [] : [{ target, base, most: limit, versus, required: `<= ${limit}`, show: same }]
+  const least = (versus: string, base: string, limit: number | undefined): ReadonlyArray<Limit> =>
+    limit === undefined ? [] : [{ target, base, most: 1 / limit, versus, required: `>= ${limit}`, show: inverse }]
   return [
     ...least("times less than SDK 2.4.0", sdk, timesLessThanSdk),
     ...most("times SDK 2.4.0", sdk, timesSdk),
@@ -177,46 +155,85 @@ const judgeOne = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<Ver
   ]
 }
 
+const allLimits = targets.flatMap(limitsOf)
+
+/** What decides: of how much which ratio may be, at most, and what it is. */
+interface Deciding {
+  /** The client to the base. */
+  readonly measured: number | undefined
+  /** Its building block alone to the base. */
+  readonly alone: number | undefined
+  /** The client to its building block. */
+  readonly ofBlock: number | undefined
+}
+
+const decidingOn = (all: ReadonlyArray<Series>, { base, target: { block, client, id } }: Limit): Deciding => ({
+  measured: ratioOf(all, id, client, base),
+  alone: block === undefined ? undefined : ratioOf(all, id, block, base),
+  ofBlock: block === undefined ? undefined : ratioOf(all, id, client, block)
+})
+
+const outcomeOf = ({ alone, measured, ofBlock }: Deciding, { most }: Limit): Outcome => {
+  if (measured !== undefined && measured <= most) return "ok"
+  const isOutOfReach = alone !== undefined && ofBlock !== undefined && alone > most * mostOfLimit &&
+    ofBlock <= mostOfBlock
+  return isOutOfReach ? "out of reach" : "MISSED"
+}
+
 /** The verdicts on what was to be run. A target of which nothing was measured, because a client failed, is missed. */
 export const judge = (
   all: ReadonlyArray<Series>,
   isSelected: (workload: string, client: string) => boolean
 ): ReadonlyArray<Verdict> =>
-  targets
-    .filter(({ client, id }) => isSelected(workloadOf(id), client))
-    .flatMap((target) => judgeOne(all, target))
+  allLimits
+    .filter(({ target: { client, id } }) => isSelected(workloadOf(id), client))
+    .map((limit) => {
+      const deciding = decidingOn(all, limit)
+      const { alone, measured } = deciding
+      const { required, show, target: { client, title }, versus } = limit
+      return {
+        title,
+        client,
+        versus,
+        measured: measured === undefined ? undefined : show(measured),
+        alone: alone === undefined ? undefined : show(alone),
+        required,
+        outcome: outcomeOf(deciding, limit)
+      }
+    })
+
+/** Processes of the same client differ by so much: what is as near to its limit is open. */
+const margin = 0.1
 
 /**
- * The clients of which more rounds may change a verdict on this workload: what decides it lies between the quartiles of their
- * rounds, or near them where there are too few for quartiles.
+ * The open verdicts on a workload, each as the clients that decide it: what is missed first, then what is nearest to its limit
+ * on either side.
  */
-export const undecided = (all: ReadonlyArray<Series>, workload: string): ReadonlySet<string> =>
-  new Set(targets.filter(({ id }) => workloadOf(id) === workload).flatMap((target) => inDoubt(all, target)))
+export const undecided = (
+  all: ReadonlyArray<Series>,
+  workload: string
+): ReadonlyArray<ReadonlyArray<string>> =>
+  allLimits
+    .filter(({ target: { id } }) => workloadOf(id) === workload)
+    .map((limit) => ({ limit, distance: distanceTo(all, limit) }))
+    .filter(({ distance }) => distance < margin)
+    .toSorted((a, b) => a.distance - b.distance)
+    .map(({ limit: { base, target: { block, client } } }) =>
+      block === undefined ? [client, base] : [client, base, block]
+    )
 
-const inDoubt = (all: ReadonlyArray<Series>, target: Target): ReadonlyArray<string> => {
-  const { block, client, id, sdk = "sdk2-transport", timesFloor, timesLessThanSdk } = target
-  const straddles = (one: string, base: string, limit: number) => {
-    const found = ratiosOf(all, id, one, base)
-    if (found.length < 3) return found.some((ratio) => Math.abs(ratio / limit - 1) < 0.03)
-    return quantile(found, 0.25) < limit && limit < quantile(found, 0.75)
+/** How much, in parts of it, the ratio that is nearest to its limit would have to change for another verdict. */
+const distanceTo = (all: ReadonlyArray<Series>, limit: Limit): number => {
+  const deciding = decidingOn(all, limit)
+  const off = (ratio: number | undefined, most: number) => ratio === undefined ? Infinity : Math.abs(ratio / most - 1)
+  switch (outcomeOf(deciding, limit)) {
+    case "ok":
+      return off(deciding.measured, limit.most)
+    case "out of reach":
+      return Math.min(off(deciding.alone, limit.most * mostOfLimit), off(deciding.ofBlock, mostOfBlock))
+    case "MISSED":
+      return 0
   }
-  const doubts = (base: string, most: number) => {
-    if (straddles(client, base, most)) return [client, base, ...(block === undefined ? [] : [block])]
-    const measured = ratioOf(all, id, client, base)
-    const alone = block === undefined ? undefined : ratioOf(all, id, block, base)
-    const ofBlock = block === undefined ? undefined : ratioOf(all, id, client, block)
-    if (block === undefined || measured === undefined || alone === undefined || ofBlock === undefined) return []
-    if (measured <= most) return []
-    // Out of reach is what has a block that leaves no room, and is near it: open if one of the two is and none is surely not.
-    const roomIsOpen = straddles(block, base, most * mostOfLimit)
-    const nearnessIsOpen = straddles(client, block, mostOfBlock)
-    const mayBe = (roomIsOpen || alone > most * mostOfLimit) && (nearnessIsOpen || ofBlock <= mostOfBlock)
-    return mayBe && (roomIsOpen || nearnessIsOpen) ? [client, base, block] : []
-  }
-  return [
-    ...(timesLessThanSdk === undefined ? [] : doubts(sdk, 1 / timesLessThanSdk)),
-    ...(timesFloor === undefined ? [] : doubts("floor", timesFloor))
-  ]
 }
 
 const digits = (value: number | undefined): string | undefined => value?.toFixed(2)

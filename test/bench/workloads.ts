@@ -166,7 +166,7 @@ export const workloads: ReadonlyArray<Workload> = [
       "bare-stream",
       "bare-undici"
     ],
-    seconds: 36
+    seconds: 31
   }),
   json(256),
   {
@@ -183,7 +183,7 @@ export const workloads: ReadonlyArray<Workload> = [
   events("events-1", "Stream of 1 event", "", 1),
   events("events-100", "Stream of 100 events", "", 100, {
     clients: ["floor", "sdk2-transport", "sdk2-call", "node-request", "node-send", "node-call", "bare-stream"],
-    seconds: 36
+    seconds: 26
   }, { roundMs: 450, warmUpShare: 1.6 }),
   events("events-10k", "Stream of 10 000 events", "", 10_000, {
     clients: ["floor", "sdk2-transport", "node-request", "node-send", "fetch-request", "bare-stream", "bare-fetch"],
@@ -206,7 +206,7 @@ export const workloads: ReadonlyArray<Workload> = [
   events("pieces-37", "100 events cut into chunks of 37 bytes", "&piece=37", 100),
   events("pieces-1000", "100 events cut into chunks of 1 000 bytes", "&piece=1000", 100),
   idle(1_000),
-  idle(5_000, { clients: ["floor", "sdk2-transport", "node-request", "bare-fiber"], seconds: 25 }),
+  idle(5_000, { clients: ["floor", "sdk2-transport", "node-request", "bare-fiber"], seconds: 24 }),
   {
     kind: "latency",
     name: "latency",

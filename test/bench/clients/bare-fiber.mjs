@@ -1,5 +1,6 @@
 /**
- * The least that a request can cost as an Effect: a fiber that waits for the floor's own exchange.
+ * The least that a request can cost as an Effect: a fiber that waits for the floor's own exchange, and in which the application
+ * gets what has come.
  */
 import * as Effect from "effect/Effect"
 import { beginning } from "./floor.mjs"
@@ -8,10 +9,40 @@ import { callMessage } from "./promises.mjs"
 
 export const connect = async (url, tally) => {
   const begin = await beginning(url)
-  const deliver = (message) => tally.message(message)
   let id = 0
-  const call = Effect.async((resume) => {
-    begin(callMessage(++id), deliver, () => resume(Effect.void), (error) => resume(Effect.die(error)))
+  const call = Effect.suspend(() => {
+    let messages
+    let isOver = false
+    let wake
+    const news = () => {
+      const resume = wake
+      wake = undefined
+      resume?.(Effect.suspend(take))
+    }
+    const take = () => {
+      const taken = messages ?? []
+      messages = undefined
+      for (const message of taken) tally.message(message)
+      return isOver ? Effect.void : awaited
+    }
+    const awaited = Effect.async((resume) => {
+      if (messages !== undefined || isOver) resume(Effect.suspend(take))
+      else wake = resume
+    })
+    begin(
+      callMessage(++id),
+      (message) => {
+        messages ??= []
+        messages.push(message)
+        news()
+      },
+      () => {
+        isOver = true
+        news()
+      },
+      (error) => wake?.(Effect.die(error))
+    )
+    return awaited
   })
   return { loop: effectLoop(() => call) }
 }
