@@ -71,12 +71,19 @@ const collectAll = async () => {
 }
 
 const residentBytes = async () => {
-  for (let n = 0; n < 3; n++) {
+  for (let n = 0; n < 2; n++) {
     await collectAll()
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   const { heapUsed, rss } = process.memoryUsage()
   return { heapUsed, rss }
+}
+
+/** Waits until so many streams have brought their first message. */
+const delivered = async (count) => {
+  if (answersOnly) return
+  for (let n = 0; tally.messages < count && n < 300; n++) await new Promise((resolve) => setTimeout(resolve, 100))
+  if (tally.messages !== count) throw new Error(`${count} streams delivered ${tally.messages} first messages`)
 }
 
 const commands = {
@@ -133,20 +140,17 @@ const commands = {
   },
   /** Starts calls that will not be answered. */
   hold: async ({ count }) => {
-    const before = await residentBytes()
-    const cpu = process.cpuUsage()
     const { more } = rounds(count, (started) => started >= count)
     loop(count, more).catch(() => {})
-    return { ...before, cpu }
   },
-  /** What these calls take, once the server says that it holds them all. */
+  /** What there is before more of them are started. */
+  before: async ({ count }) => {
+    await delivered(count)
+    return { ...(await residentBytes()), cpu: process.cpuUsage() }
+  },
+  /** What those after that take, once the server says that it holds them all. */
   held: async ({ before, count }) => {
-    for (let n = 0; !answersOnly && tally.messages < count && n < 300; n++) {
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-    if (!answersOnly && tally.messages !== count) {
-      throw new Error(`${count} streams delivered ${tally.messages} first messages`)
-    }
+    await delivered(count)
     const cpuUs = cpuMicros(before.cpu)
     const after = await residentBytes()
     return { rss: after.rss - before.rss, heap: after.heapUsed - before.heapUsed, cpuUs }

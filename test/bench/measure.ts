@@ -34,15 +34,8 @@ export interface Settings {
   readonly leadInMs: number
   /** How many fresh processes, where a process is one sample. */
   readonly samples: number
-  readonly again?: Again
-}
-
-/** Fresh processes, and as many rounds in them, where those that have been do not decide. */
-export interface Again {
-  /** The open verdicts, each as the clients that decide it; the most urgent first. */
-  readonly undecided: (series: ReadonlyArray<Series>) => ReadonlyArray<ReadonlyArray<string>>
-  /** What time there is for it. */
-  readonly leftMs: () => number
+  /** How many rounds of this workload have been before. */
+  readonly firstRound: number
 }
 
 export interface Measured {
@@ -59,17 +52,21 @@ interface Quantity {
 /** Collects values and failures; a client that has failed once is left out of what follows. */
 class Collector {
   readonly failures: Array<Failure> = []
-  private readonly all = new Map<string, Quantity & { readonly client: string; readonly values: Array<number> }>()
+  private readonly all = new Map<
+    string,
+    Quantity & { readonly client: string; readonly values: Array<number>; readonly rounds: Array<number> }
+  >()
   private readonly workload: string
 
   constructor(workload: string) {
     this.workload = workload
   }
 
-  add(quantity: Quantity, client: string, value: number): void {
+  add(quantity: Quantity, client: string, round: number, value: number): void {
     const key = `${quantity.id} ${client}`
-    const known = this.all.get(key) ?? { ...quantity, client, values: [] }
+    const known = this.all.get(key) ?? { ...quantity, client, values: [], rounds: [] }
     known.values.push(value)
+    known.rounds.push(round)
     this.all.set(key, known)
   }
 
@@ -163,55 +160,12 @@ const withClients = async (
 
 const inRounds = async (
   clients: ReadonlyArray<BenchClient>,
-  rounds: number,
+  { first, rounds }: { readonly first: number; readonly rounds: number },
   collector: Collector,
-  run: (client: BenchClient) => Promise<void>,
-  first = 0
+  run: (client: BenchClient, round: number) => Promise<void>
 ): Promise<void> => {
   for (let round = first; round < first + rounds; round++) {
-    for (const client of rotated(clients, round)) await collector.attempt(client.name, () => run(client))
-  }
-}
-
-/** As many clients of open verdicts as there is time for, if each takes so long. */
-const forOpenVerdicts = (
-  clients: ReadonlyArray<BenchClient>,
-  verdicts: ReadonlyArray<ReadonlyArray<string>>,
-  msEach: number,
-  leftMs: number
-): ReadonlyArray<BenchClient> => {
-  let chosen = new Set<string>()
-  for (const verdict of verdicts) {
-    const more = new Set([...chosen, ...verdict])
-    if (more.size * msEach <= leftMs) chosen = more
-  }
-  return clients.filter(({ name }) => chosen.has(name))
-}
-
-/** More than these change little. */
-const mostTimesAgain = 3
-
-/**
- * Once with all clients, and again with those that decide what is open until all is decided, or time is up. Who takes part in
- * that is settled once, so that the rounds of any two belong together.
- */
-const untilDecided = async (
-  clients: ReadonlyArray<BenchClient>,
-  again: Again | undefined,
-  collector: Collector,
-  run: (clients: ReadonlyArray<BenchClient>, times: number) => Promise<void>
-): Promise<void> => {
-  const start = performance.now()
-  await run(clients, 0)
-  if (again === undefined) return
-  const open = () => again.undecided(collector.measured().series)
-  const msEach = (performance.now() - start) / clients.length
-  const leftMs = again.leftMs()
-  const end = performance.now() + leftMs
-  const some = forOpenVerdicts(clients, open(), msEach, leftMs)
-  for (let times = 1; times <= mostTimesAgain; times++) {
-    if (some.length === 0 || open().length === 0 || performance.now() + some.length * msEach > end) return
-    await run(some, times)
+    for (const client of rotated(clients, round)) await collector.attempt(client.name, () => run(client, round))
   }
 }
 
@@ -246,28 +200,22 @@ const throughput = async (
       workers
     })
   }
-  const { leadInMs, rounds, turnMs } = settings
+  const { firstRound, leadInMs, rounds, turnMs } = settings
   const turn = async (process: ClientProcess): Promise<Spent> => {
     const measured = await process.command("measure", { leadInMs, ms: turnMs, workers })
     return { cpuUs: numberOf(measured, "cpuUs"), calls: numberOf(measured, "calls") }
   }
-  const run = (some: ReadonlyArray<BenchClient>, times: number) =>
-    withClients(some, settings, collector, prepare, async (processes) => {
-      for (let round = 0; round < rounds; round++) {
-        const spent = await inTurns(
-          some,
-          settings,
-          times * rounds + round,
-          collector,
-          (client) => turn(existing(processes, client))
-        )
+  const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
+  for (const group of groups) {
+    await withClients(group, settings, collector, prepare, async (processes) => {
+      for (let round = firstRound; round < firstRound + rounds; round++) {
+        const spent = await inTurns(group, settings, round, collector, (client) => turn(existing(processes, client)))
         for (const [client, { calls, cpuUs }] of spent) {
-          collector.add({ id: name, title, unit }, client, cpuUs / calls / per)
+          collector.add({ id: name, title, unit }, client, round, cpuUs / calls / per)
         }
       }
     })
-  const groups = workers > mostTogether ? clients.map((client) => [client]) : [clients]
-  for (const group of groups) await untilDecided(group, settings.again, collector, run)
+  }
 }
 
 interface Spent {
@@ -285,11 +233,11 @@ const inTurns = async (
 ): Promise<ReadonlyMap<string, Spent>> => {
   const spent = new Map<string, Spent>()
   const turns = Math.round(roundMs / turnMs)
-  await inRounds(clients, turns, collector, async (client) => {
+  await inRounds(clients, { first: round * turns, rounds: turns }, collector, async (client) => {
     const { calls, cpuUs } = await turn(client)
     const before = spent.get(client.name) ?? { cpuUs: 0, calls: 0 }
     spent.set(client.name, { cpuUs: before.cpuUs + cpuUs, calls: before.calls + calls })
-  }, round * turns)
+  })
   return spent
 }
 
@@ -318,14 +266,25 @@ const latency = (
   return withClients(clients, settings, collector, prepare, async (processes) => {
     const cpu = oneCpu()
     if (cpu !== undefined) { for (const process of [server, ...processes.values()]) process.bind(cpu) }
-    await inRounds(clients, rounds, collector, async (client) => {
+    await inRounds(clients, { first: settings.firstRound, rounds }, collector, async (client, round) => {
       const measured = await existing(processes, client).command("latencies")
       const micros = numbersOf(measured, "micros")
-      collector.add({ id: `${name}.p50`, title: `${title}, p50`, unit: "us" }, client.name, quantile(micros, 0.5))
-      collector.add({ id: `${name}.p99`, title: `${title}, p99`, unit: "us" }, client.name, quantile(micros, 0.99))
+      collector.add(
+        { id: `${name}.p50`, title: `${title}, p50`, unit: "us" },
+        client.name,
+        round,
+        quantile(micros, 0.5)
+      )
+      collector.add(
+        { id: `${name}.p99`, title: `${title}, p99`, unit: "us" },
+        client.name,
+        round,
+        quantile(micros, 0.99)
+      )
       collector.add(
         { id: `${name}.cpu`, title: "CPU of an event that comes alone", unit: "us CPU per message" },
         client.name,
+        round,
         numberOf(measured, "cpuUs") / (count + 1)
       )
     })
@@ -339,29 +298,38 @@ const idle = (
   server: Server,
   collector: Collector
 ): Promise<void> =>
-  inRounds(clients, settings.samples, collector, async (client) => {
+  inRounds(clients, { first: settings.firstRound, rounds: settings.samples }, collector, async (client, round) => {
     const process = await startClient(settings.execPath, client)
     try {
       // Its modules loaded and its code run before: memory that does not grow with the streams.
       await process.connect(`${server.url}/mcp?kind=events&count=10`)
       await process.command("warmUp", { leastMs: 500, mostMs: 500, workers: 16 })
       await process.connect(`${server.url}/mcp?kind=hold`)
-      const before = await process.command("hold", { count: streams })
-      await until(async () => await server.held() === streams)
-      const held = await process.command("held", { before, count: streams })
+      // The first take what the process has to spare, which is a matter of luck.
+      const first = streams / 10
+      const all = first + streams
+      await process.command("hold", { count: first })
+      await until(async () => await server.held() === first)
+      const before = await process.command("before", { count: first })
+      await process.command("hold", { count: streams })
+      await until(async () => await server.held() === all)
+      const held = await process.command("held", { before, count: all })
       collector.add(
         { id: `${name}.rss`, title: `${title}: memory`, unit: "kB RSS per stream" },
         client.name,
+        round,
         numberOf(held, "rss") / streams / 1_000
       )
       collector.add(
         { id: `${name}.heap`, title: `${title}: heap`, unit: "kB heap per stream" },
         client.name,
+        round,
         numberOf(held, "heap") / streams / 1_000
       )
       collector.add(
         { id: `${name}.open`, title: `${title}: opening`, unit: "us CPU per stream" },
         client.name,
+        round,
         numberOf(held, "cpuUs") / streams
       )
     } finally {
@@ -384,12 +352,17 @@ const imports = (
   settings: Settings,
   collector: Collector
 ): Promise<void> =>
-  inRounds(clients, settings.samples, collector, async (client) => {
+  inRounds(clients, { first: settings.firstRound, rounds: settings.samples }, collector, async (client, round) => {
     const process = await startClient(settings.execPath, client)
     try {
       const measured = await process.command("import", { modules: client.imports })
-      collector.add({ id: `${name}.cpu`, title, unit: "ms CPU" }, client.name, numberOf(measured, "cpuUs") / 1_000)
-      collector.add({ id: `${name}.wall`, title, unit: "ms" }, client.name, numberOf(measured, "wallMs"))
+      collector.add(
+        { id: `${name}.cpu`, title, unit: "ms CPU" },
+        client.name,
+        round,
+        numberOf(measured, "cpuUs") / 1_000
+      )
+      collector.add({ id: `${name}.wall`, title, unit: "ms" }, client.name, round, numberOf(measured, "wallMs"))
     } finally {
       await process.end()
     }
@@ -402,15 +375,21 @@ const whole = (
   server: Server,
   collector: Collector
 ): Promise<void> =>
-  inRounds(clients, settings.samples, collector, async (client) => {
+  inRounds(clients, { first: settings.firstRound, rounds: settings.samples }, collector, async (client, round) => {
     const process = await startClient(settings.execPath, client)
     try {
       await process.connect(`${server.url}/mcp?kind=json&bytes=100`)
       const measured = await process.command("whole", { calls })
-      collector.add({ id: `${name}.cpu`, title, unit: "ms CPU" }, client.name, numberOf(measured, "cpuUs") / 1_000)
+      collector.add(
+        { id: `${name}.cpu`, title, unit: "ms CPU" },
+        client.name,
+        round,
+        numberOf(measured, "cpuUs") / 1_000
+      )
       collector.add(
         { id: `${name}.rss`, title: `${title}: memory`, unit: "MB RSS" },
         client.name,
+        round,
         numberOf(measured, "rss") / 1e6
       )
     } finally {
@@ -421,7 +400,7 @@ const whole = (
 const footprints = ({ name, title }: Footprint, clients: ReadonlyArray<BenchClient>, collector: Collector): void => {
   for (const client of clients) {
     const { bytes, packages } = footprint(client.installed)
-    collector.add({ id: `${name}.packages`, title: `${title}: packages`, unit: "packages" }, client.name, packages)
-    collector.add({ id: `${name}.size`, title: `${title}: size`, unit: "MB" }, client.name, bytes / 1e6)
+    collector.add({ id: `${name}.packages`, title: `${title}: packages`, unit: "packages" }, client.name, 0, packages)
+    collector.add({ id: `${name}.size`, title: `${title}: size`, unit: "MB" }, client.name, 0, bytes / 1e6)
   }
 }

@@ -7,19 +7,20 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { isDeepStrictEqual, parseArgs } from "node:util"
+import { choose, mostTimes } from "./again.ts"
 import { barChart, linearityChart } from "./charts.ts"
 import type { BenchClient } from "./clients.ts"
 import { clients, floor, sdk2Transport } from "./clients.ts"
 import type { Machine } from "./machine.ts"
 import { describeMachine, nodeVersion } from "./machine.ts"
-import type { Again, Measured, Settings, WarmUp } from "./measure.ts"
+import type { Measured, Settings, WarmUp } from "./measure.ts"
 import { measure } from "./measure.ts"
 import { installPeers, secondNode } from "./peers.ts"
 import type { Results } from "./report.ts"
 import { aligned, describeSeries, firstLine, report } from "./report.ts"
-import type { Failure, Series } from "./series.ts"
-import { summarize, workloadOf } from "./series.ts"
-import { describeVerdicts, judge, undecided } from "./targets.ts"
+import type { Series } from "./series.ts"
+import { joined, summarize, workloadOf } from "./series.ts"
+import { describeVerdicts, judge, openVerdicts } from "./targets.ts"
 import type { Workload } from "./workloads.ts"
 import { workloads } from "./workloads.ts"
 
@@ -55,7 +56,7 @@ const majorOf = (version: string): number => Number(/^v(\d+)/.exec(version)?.[1]
 /** The clients of a workload in this run. */
 const clientsOf = (workload: Workload, version: string): ReadonlyArray<BenchClient> =>
   clients.filter((client) => {
-    const quick = options.quick ? workload.quick?.clients : undefined
+    const quick = options.quick ? workload.quick : undefined
     if (client.node !== undefined && majorOf(version) < client.node) return false
     if (client.only !== undefined && !client.only.includes(workload.name)) return false
     if (quick !== undefined && !quick.includes(client.name)) return false
@@ -63,23 +64,19 @@ const clientsOf = (workload: Workload, version: string): ReadonlyArray<BenchClie
     return wantedClients === undefined || wantedClients.includes(client.name) || always.has(client.name)
   })
 
-const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> => {
-  const selected = workloads.filter((workload) => {
+const workloadsOf = (isSecond: boolean): ReadonlyArray<Workload> =>
+  workloads.filter((workload) => {
     if (only !== undefined) return only.includes(workload.name)
     if (options.quick) return workload.quick !== undefined
     // The second Node is for the comparison of speed.
     return !isSecond || !(workload.kind === "footprint" || workload.kind === "idle" || isLinearity(workload))
   })
-  // The longest last: those have what the others leave, and the most that is near its limit.
-  const seconds = ({ quick }: Workload): number => quick?.seconds ?? 0
-  return options.quick ? selected.toSorted((a, b) => seconds(a) - seconds(b)) : selected
-}
 
 const isLinearity = (workload: Workload): boolean => workload.kind === "throughput" && workload.linearity !== undefined
 
 /** The warm-up of a quick run is short; its rounds are more where it matters. See README.md. */
 const effort = options.quick
-  ? { warmUp: { leastMs: 1_500, mostMs: 2_500, mostShare: 2 }, rounds: 3, samples: 4, idleSamples: 1 }
+  ? { warmUp: { leastMs: 1_500, mostMs: 2_500, mostShare: 2 }, rounds: 2, samples: 4, idleSamples: 1 }
   : { warmUp: { leastMs: 3_000, mostMs: 12_000, mostShare: 1 }, rounds: 5, samples: 9, idleSamples: 3 }
 
 const warmUpOf = (workload: Workload): WarmUp => {
@@ -88,19 +85,7 @@ const warmUpOf = (workload: Workload): WarmUp => {
   return { leastMs: share * leastMs, mostMs: share * mostMs, mostShare }
 }
 
-/** A quick run ends within three minutes; what is left of it goes into fresh processes where they decide something. */
-const quickMs = 173_000
-
-/** A quick run has for them half of what is left when the workloads to come have had what they need; the last has all. */
-const againFor = (workload: Workload, toCome: ReadonlyArray<Workload>, end: number): Again => ({
-  undecided: (series) => undecided(series, workload.name),
-  leftMs: () => {
-    const needed = toCome.reduce((sum, { quick }) => sum + (quick?.seconds ?? 0) * 1_000, 0)
-    return (end - performance.now() - needed) / (toCome.length === 0 ? 1 : 2)
-  }
-})
-
-const settingsFor = (workload: Workload, execPath: string, again: Again | undefined): Settings => ({
+const settingsFor = (workload: Workload, execPath: string, firstRound: number): Settings => ({
   execPath,
   warmUp: warmUpOf(workload),
   rounds: isLinearity(workload) ? 3 : effort.rounds,
@@ -108,7 +93,7 @@ const settingsFor = (workload: Workload, execPath: string, again: Again | undefi
   turnMs: 50,
   leadInMs: 10,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples,
-  ...(again === undefined ? {} : { again })
+  firstRound
 })
 
 /** To be raised when something is measured in another way: what was measured differently is not put together. */
@@ -183,34 +168,91 @@ const keep = (execPath: string, workload: Workload, { failures, series }: Measur
 const runOn = async (execPath: string, isSecond: boolean): Promise<boolean> => {
   const version = nodeVersion(execPath)
   const selected = workloadsOf(isSecond)
-  const series: Array<Series> = []
-  const failures: Array<Failure> = []
-  const end = performance.now() + quickMs
-  for (const [n, workload] of selected.entries()) {
-    const start = performance.now()
-    const again = options.quick && majorOf(version) === 20
-      ? againFor(workload, selected.slice(n + 1), end)
-      : undefined
-    const measured = await measure(workload, clientsOf(workload, version), settingsFor(workload, execPath, again))
-    series.push(...measured.series)
-    failures.push(...measured.failures)
-    const seconds = ((performance.now() - start) / 1_000).toFixed(0)
-    console.log(`\n${workload.title} (${workload.name}), Node ${version}, ${seconds} s`)
-    console.log(describeSeries(summarize(measured.series)))
-    for (const failure of measured.failures) console.log(`FAILED ${failure.client}: ${firstLine(failure.error)}`)
-    if (options.keep) keep(execPath, workload, measured)
+  const areTargets = majorOf(version) === 20
+  const start = performance.now()
+  const measured = new Map<string, Timed>()
+  for (const workload of selected) {
+    const one = await measureAll(workload, clientsOf(workload, version), execPath)
+    measured.set(workload.name, one)
+    tell(workload, version, one)
+    if (options.keep) keep(execPath, workload, one)
   }
+  const allSeries = () => [...measured.values()].flatMap(({ series }) => series)
+  if (options.quick && areTargets) await measureAgain(selected, version, execPath, start + quickMs, measured, allSeries)
   const verdicts = judge(
-    series,
+    allSeries(),
     (name, client) => {
       const workload = selected.find((workload) => workload.name === name)
       return workload !== undefined && clientsOf(workload, version).some((one) => one.name === client)
     }
   )
   const missed = verdicts.filter(({ outcome }) => outcome === "MISSED")
-  if (majorOf(version) !== 20) console.log(`\nThe targets are for Node 20; this is ${version}.`)
+  if (!areTargets) console.log(`\nThe targets are for Node 20; this is ${version}.`)
   else if (verdicts.length > 0) console.log(`\n${aligned(describeVerdicts(verdicts))}`)
-  return failures.length === 0 && (!options.quick || majorOf(version) !== 20 || missed.length === 0)
+  const hasFailed = [...measured.values()].some(({ failures }) => failures.length > 0)
+  return !hasFailed && (!options.quick || !areTargets || missed.length === 0)
+}
+
+/** What was measured, and how long it took for each client. */
+interface Timed extends Measured {
+  readonly msEach: number
+  readonly rounds: number
+}
+
+const measureAll = async (
+  workload: Workload,
+  some: ReadonlyArray<BenchClient>,
+  execPath: string,
+  firstRound = 0
+): Promise<Timed> => {
+  const start = performance.now()
+  const settings = settingsFor(workload, execPath, firstRound)
+  const measured = await measure(workload, some, settings)
+  const rounds = 1 + Math.max(firstRound - 1, ...measured.series.flatMap(({ rounds }) => rounds))
+  return { ...measured, rounds, msEach: (performance.now() - start) / some.length }
+}
+
+const tell = (workload: Workload, version: string, { failures, msEach, series }: Timed): void => {
+  const count = new Set(series.map(({ client }) => client)).size + failures.length
+  console.log(`\n${workload.title} (${workload.name}), Node ${version}, ${((msEach * count) / 1_000).toFixed(0)} s`)
+  console.log(describeSeries(summarize(series)))
+  for (const failure of failures) console.log(`FAILED ${failure.client}: ${firstLine(failure.error)}`)
+}
+
+/** A quick run ends within three minutes. */
+const quickMs = 174_000
+
+/** Measures what is open again, until nothing is, or there is no time for it. */
+const measureAgain = async (
+  selected: ReadonlyArray<Workload>,
+  version: string,
+  execPath: string,
+  end: number,
+  measured: Map<string, Timed>,
+  allSeries: () => ReadonlyArray<Series>
+): Promise<void> => {
+  const times = new Map<string, number>()
+  const timesOf = (name: string) => times.get(name) ?? 1
+  for (;;) {
+    const open = openVerdicts(allSeries()).filter(({ workload }) => timesOf(workload) < mostTimes)
+    const choice = choose(open, (name) => measured.get(name)?.msEach ?? Infinity, end - performance.now())
+    const workload = selected.find(({ name }) => name === choice?.workload)
+    const before = workload === undefined ? undefined : measured.get(workload.name)
+    if (choice === undefined || workload === undefined || before === undefined) return
+    const some = clientsOf(workload, version).filter(({ name }) => choice.clients.has(name))
+    const again = await measureAll(workload, some, execPath, before.rounds)
+    const both = {
+      series: joined(before.series, again.series),
+      failures: [...before.failures, ...again.failures],
+      rounds: again.rounds,
+      msEach: before.msEach
+    }
+    times.set(workload.name, timesOf(workload.name) + 1)
+    measured.set(workload.name, both)
+    console.log(`\nAgain, in fresh processes: ${some.map(({ name }) => name).join(", ")}`)
+    tell(workload, version, again)
+    if (options.keep) keep(execPath, workload, both)
+  }
 }
 
 installPeers()

@@ -1,7 +1,7 @@
 /**
  * What was measured: for one client and one quantity, a value for each round.
  */
-import { median, quantile, ratios } from "./statistics.ts"
+import { median, quantile } from "./statistics.ts"
 
 export interface Series {
   /** The name of the workload; where it has several quantities, followed by a dot and the quantity. */
@@ -10,6 +10,8 @@ export interface Series {
   readonly unit: string
   readonly client: string
   readonly values: ReadonlyArray<number>
+  /** Which round each of them is of. Not every client has had every round. */
+  readonly rounds: ReadonlyArray<number>
 }
 
 /** The name of the workload that a series is of. */
@@ -40,10 +42,27 @@ export const ratioOf = (
   client: string,
   base: string
 ): number | undefined => {
+  const bases = find(all, id, base)
+  const ofBase = new Map(bases?.rounds.map((round, at) => [round, bases.values[at]]))
+  const one = find(all, id, client)
+  // What disturbed a whole round disturbs its ratios least.
+  const ratios = one?.values.flatMap((value, at) => {
+    const other = ofBase.get(one.rounds[at] ?? Number.NaN)
+    return other === undefined ? [] : [value / other]
+  })
   // Nothing to compare, or with nothing: no number, which JSON could not keep either.
-  const found = median(ratios(find(all, id, client)?.values ?? [], find(all, id, base)?.values ?? []))
+  const found = median(ratios ?? [])
   return Number.isFinite(found) ? found : undefined
 }
+
+/** What was measured of the same, before and again. */
+export const joined = (before: ReadonlyArray<Series>, again: ReadonlyArray<Series>): ReadonlyArray<Series> =>
+  before.map((one) => {
+    const more = find(again, one.id, one.client)
+    return more === undefined
+      ? one
+      : { ...one, values: [...one.values, ...more.values], rounds: [...one.rounds, ...more.rounds] }
+  })
 
 export const summarize = (all: ReadonlyArray<Series>): ReadonlyArray<Summary> =>
   all.map((one) => ({

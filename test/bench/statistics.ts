@@ -11,13 +11,6 @@ export const quantile = (values: ReadonlyArray<number>, at: number): number => {
 
 export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
 
-/** The ratios of each round: what disturbed a whole round disturbs them least. One may have had more rounds. */
-export const ratios = (values: ReadonlyArray<number>, base: ReadonlyArray<number>): ReadonlyArray<number> =>
-  values.flatMap((value, round) => {
-    const other = base[round]
-    return other === undefined ? [] : [value / other]
-  })
-
 /** Rotates the order by one for each round, so that none always comes after the same. */
 export const rotated = <A>(items: ReadonlyArray<A>, round: number): ReadonlyArray<A> => {
   const at = items.length === 0 ? 0 : round % items.length

@@ -6,7 +6,7 @@
  * target holds again.
  */
 import type { Series } from "./series.ts"
-import { ratioOf, workloadOf } from "./series.ts"
+import { find, ratioOf, workloadOf } from "./series.ts"
 
 interface Target {
   readonly title: string
@@ -202,25 +202,30 @@ export const judge = (
       }
     })
 
-/** Processes of the same client differ by so much: what is as near to its limit is open. */
-const margin = 0.1
+/** What is so near to its limit is open: processes differ by as much in what they spend, and by less in all else. */
+const marginOf = (id: string): number => id.includes(".") ? 0.03 : 0.1
 
-/**
- * The open verdicts on a workload, each as the clients that decide it: what is missed first, then what is nearest to its limit
- * on either side.
- */
-export const undecided = (
-  all: ReadonlyArray<Series>,
-  workload: string
-): ReadonlyArray<ReadonlyArray<string>> =>
+/** A verdict that more rounds may change. */
+export interface OpenVerdict {
+  readonly workload: string
+  readonly isMissed: boolean
+  /** The clients that decide it. */
+  readonly clients: ReadonlyArray<string>
+}
+
+/** The open verdicts: what is missed first, then what has had the fewest rounds, then what is nearest to its limit. */
+export const openVerdicts = (all: ReadonlyArray<Series>): ReadonlyArray<OpenVerdict> =>
   allLimits
-    .filter(({ target: { id } }) => workloadOf(id) === workload)
-    .map((limit) => ({ limit, distance: distanceTo(all, limit) }))
-    .filter(({ distance }) => distance < margin)
-    .toSorted((a, b) => a.distance - b.distance)
-    .map(({ limit: { base, target: { block, client } } }) =>
-      block === undefined ? [client, base] : [client, base, block]
-    )
+    .map((limit) => {
+      const { base, target: { block, client, id } } = limit
+      const rounds = find(all, id, client)?.values.length ?? 0
+      const clients = block === undefined ? [client, base] : [client, base, block]
+      const distance = distanceTo(all, limit)
+      const isOpen = rounds > 0 && distance < marginOf(id)
+      return { workload: workloadOf(id), clients, rounds, distance, isOpen, isMissed: distance === 0 }
+    })
+    .filter(({ isOpen }) => isOpen)
+    .toSorted((a, b) => Number(b.isMissed) - Number(a.isMissed) || a.rounds - b.rounds || a.distance - b.distance)
 
 /** How much, in parts of it, the ratio that is nearest to its limit would have to change for another verdict. */
 const distanceTo = (all: ReadonlyArray<Series>, limit: Limit): number => {
