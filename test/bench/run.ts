@@ -89,9 +89,9 @@ const settingsFor = (workload: Workload, execPath: string, firstRound: number): 
   execPath,
   warmUp: warmUpOf(workload),
   rounds: isLinearity(workload) ? 3 : effort.rounds,
-  roundMs: workload.kind === "throughput" ? workload.roundMs ?? 150 : 150,
-  turnMs: 50,
-  leadInMs: 10,
+  roundMs: workload.kind === "throughput" ? workload.roundMs ?? 200 : 200,
+  turnMs: 100,
+  leadInMs: 20,
   samples: workload.kind === "idle" ? effort.idleSamples : effort.samples,
   firstRound
 })
