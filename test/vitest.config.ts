@@ -11,7 +11,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: [...conditions, "module", "node", "development|production"] } },
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "test/conformance/**", "test/bench/**"],
+    exclude: ["**/node_modules/**", "test/conformance/**"],
     pool: "forks",
     // Most of the time is spent waiting: two at once even where there are only two cores.
     poolOptions: { forks: { minForks: 2, maxForks: 2 } },

@@ -12,7 +12,8 @@ export interface Choice {
 export const mostTimes = 4
 
 /**
- * What to measure next: the most urgent verdict there is time for, and with it whatever else is missed on the same workload.
+ * What to measure next: the most urgent verdict there is time for, and with it the missed ones of other clients on the same
+ * workload.
  *
  * @param msEach how long a client of a workload takes
  */
@@ -28,7 +29,8 @@ export const choose = (
   let clients: ReadonlySet<string> = new Set(first.clients)
   for (const other of open) {
     const more = new Set([...clients, ...other.clients])
-    if (other.workload === workload && other.isMissed && fits(workload, more)) clients = more
+    const isMore = other.workload === workload && other.isMissed && !clients.has(other.client)
+    if (isMore && fits(workload, more)) clients = more
   }
   return { workload, clients }
 }

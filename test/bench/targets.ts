@@ -209,23 +209,30 @@ const marginOf = (id: string): number => id.includes(".") ? 0.03 : 0.1
 export interface OpenVerdict {
   readonly workload: string
   readonly isMissed: boolean
-  /** The clients that decide it. */
+  readonly client: string
+  /** Those that decide it, itself among them. */
   readonly clients: ReadonlyArray<string>
 }
 
-/** The open verdicts: what is missed first, then what has had the fewest rounds, then what is nearest to its limit. */
+/**
+ * The open verdicts: what is missed first, then what has had the fewest rounds, then what is nearest to its limit. Of two that
+ * are alike the one against the floor, which takes less time than an SDK.
+ */
 export const openVerdicts = (all: ReadonlyArray<Series>): ReadonlyArray<OpenVerdict> =>
   allLimits
     .map((limit) => {
       const { base, target: { block, client, id } } = limit
       const rounds = find(all, id, client)?.values.length ?? 0
-      const clients = block === undefined ? [client, base] : [client, base, block]
+      const clients = [...new Set([client, base, block ?? base])]
       const distance = distanceTo(all, limit)
       const isOpen = rounds > 0 && distance < marginOf(id)
-      return { workload: workloadOf(id), clients, rounds, distance, isOpen, isMissed: distance === 0 }
+      return { workload: workloadOf(id), client, clients, rounds, distance, isOpen, isMissed: distance === 0 }
     })
     .filter(({ isOpen }) => isOpen)
-    .toSorted((a, b) => Number(b.isMissed) - Number(a.isMissed) || a.rounds - b.rounds || a.distance - b.distance)
+    .toSorted((a, b) =>
+      Number(b.isMissed) - Number(a.isMissed) || a.rounds - b.rounds || a.distance - b.distance ||
+      Number(b.clients.includes("floor")) - Number(a.clients.includes("floor"))
+    )
 
 /** How much, in parts of it, the ratio that is nearest to its limit would have to change for another verdict. */
 const distanceTo = (all: ReadonlyArray<Series>, limit: Limit): number => {

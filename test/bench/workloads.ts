@@ -185,7 +185,7 @@ export const workloads: ReadonlyArray<Workload> = [
     "fetch-request",
     "bare-stream",
     "bare-fetch"
-  ], { roundMs: 300, warmUpShare: 0.8 }),
+  ], { roundMs: 300, warmUpShare: 1.6 }),
   events("batches-10k", "The same, 100 events in an HTTP chunk", "&batch=100", 10_000),
   events("ids-1", "Stream of 1 event with id", "&ids=1", 1),
   events("ids-100", "Stream of 100 events with ids", "&ids=1", 100),
