@@ -9,7 +9,7 @@ export interface Choice {
 }
 
 /** More than these change little. */
-export const mostTimes = 4
+const mostRounds = 8
 
 /**
  * What to measure next: the most urgent verdict there is time for, and with it the missed ones of other clients on the same
@@ -23,7 +23,7 @@ export const choose = (
   leftMs: number
 ): Choice | undefined => {
   const fits = (workload: string, clients: ReadonlySet<string>) => clients.size * msEach(workload) <= leftMs
-  const first = open.find(({ clients, workload }) => fits(workload, new Set(clients)))
+  const first = open.find(({ clients, rounds, workload }) => rounds < mostRounds && fits(workload, new Set(clients)))
   if (first === undefined) return undefined
   const { workload } = first
   let clients: ReadonlySet<string> = new Set(first.clients)

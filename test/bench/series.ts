@@ -35,23 +35,32 @@ export interface Summary extends Series {
 export const find = (all: ReadonlyArray<Series>, id: string, client: string): Series | undefined =>
   all.find((one) => one.id === id && one.client === client)
 
-/** The ratio between two clients: the median of those of each round that both have had. */
+/** The ratios between two clients, of each round that both have had: what disturbed a whole round disturbs them least. */
+export const ratiosOf = (
+  all: ReadonlyArray<Series>,
+  id: string,
+  client: string,
+  base: string
+): ReadonlyArray<number> => {
+  const bases = find(all, id, base)
+  const ofBase = new Map(bases?.rounds.map((round, at) => [round, bases.values[at]]))
+  const one = find(all, id, client)
+  const ratios = one?.values.flatMap((value, at) => {
+    const other = ofBase.get(one.rounds[at] ?? Number.NaN)
+    return other === undefined ? [] : [value / other]
+  })
+  return ratios ?? []
+}
+
+/** Their median. */
 export const ratioOf = (
   all: ReadonlyArray<Series>,
   id: string,
   client: string,
   base: string
 ): number | undefined => {
-  const bases = find(all, id, base)
-  const ofBase = new Map(bases?.rounds.map((round, at) => [round, bases.values[at]]))
-  const one = find(all, id, client)
-  // What disturbed a whole round disturbs its ratios least.
-  const ratios = one?.values.flatMap((value, at) => {
-    const other = ofBase.get(one.rounds[at] ?? Number.NaN)
-    return other === undefined ? [] : [value / other]
-  })
   // Nothing to compare, or with nothing: no number, which JSON could not keep either.
-  const found = median(ratios ?? [])
+  const found = median(ratiosOf(all, id, client, base))
   return Number.isFinite(found) ? found : undefined
 }
 

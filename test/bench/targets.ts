@@ -6,7 +6,7 @@
  * target holds again.
  */
 import type { Series } from "./series.ts"
-import { find, ratioOf, workloadOf } from "./series.ts"
+import { ratioOf, ratiosOf, workloadOf } from "./series.ts"
 
 interface Target {
   readonly title: string
@@ -212,17 +212,19 @@ export interface OpenVerdict {
   readonly client: string
   /** Those that decide it, itself among them. */
   readonly clients: ReadonlyArray<string>
+  /** How many rounds it rests on. */
+  readonly rounds: number
 }
 
 /**
- * The open verdicts: what is missed first, then what has had the fewest rounds, then what is nearest to its limit. Of two that
+ * The open verdicts, of which all clients were measured: what is missed first, then what has had the fewest rounds, then what is nearest to its limit. Of two that
  * are alike the one against the floor, which takes less time than an SDK.
  */
 export const openVerdicts = (all: ReadonlyArray<Series>): ReadonlyArray<OpenVerdict> =>
   allLimits
     .map((limit) => {
       const { base, target: { block, client, id } } = limit
-      const rounds = find(all, id, client)?.values.length ?? 0
+      const rounds = Math.min(...[base, block ?? base].map((other) => ratiosOf(all, id, client, other).length))
       const clients = [...new Set([client, base, block ?? base])]
       const distance = distanceTo(all, limit)
       const isOpen = rounds > 0 && distance < marginOf(id)

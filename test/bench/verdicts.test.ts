@@ -105,11 +105,11 @@ describe("what is measured again", () => {
   })
 
   const open = [
-    { workload: "a", client: "x", clients: ["x", "floor", "block"], isMissed: true },
-    { workload: "a", client: "x", clients: ["x", "sdk", "block"], isMissed: true },
-    { workload: "b", client: "z", clients: ["z", "floor"], isMissed: true },
-    { workload: "a", client: "y", clients: ["y", "floor"], isMissed: true },
-    { workload: "a", client: "w", clients: ["w", "floor"], isMissed: false }
+    { workload: "a", client: "x", clients: ["x", "floor", "block"], rounds: 2, isMissed: true },
+    { workload: "a", client: "x", clients: ["x", "sdk", "block"], rounds: 2, isMissed: true },
+    { workload: "b", client: "z", clients: ["z", "floor"], rounds: 2, isMissed: true },
+    { workload: "a", client: "y", clients: ["y", "floor"], rounds: 2, isMissed: true },
+    { workload: "a", client: "w", clients: ["w", "floor"], rounds: 2, isMissed: false }
   ]
   const chosen = (msEach: number, leftMs: number) => {
     const choice = choose(open, () => msEach, leftMs)
@@ -118,6 +118,23 @@ describe("what is measured again", () => {
 
   it("the most urgent, with the other clients that miss something there", () => {
     assert.deepStrictEqual(chosen(10, 40), ["a", "x", "floor", "block", "y"])
+  })
+
+  it("not what nobody can decide, as a client of it failed", () => {
+    const all = costs("json-16", { ...send, ...request }).filter(({ client }) => client !== "floor")
+    assert.deepStrictEqual(openVerdicts(all), [])
+  })
+
+  it("rests on the rounds that all of its clients have had", () => {
+    const all = joined(costs("json-16", send), [series("json-16", "node-send", [13, 13], [2, 3])])
+    assert.deepStrictEqual(openVerdicts(all).map(({ rounds }) => rounds), [2])
+    assert.deepStrictEqual(openVerdicts(again(costs("json-16", send))).map(({ rounds }) => rounds), [4])
+  })
+
+  it("not for ever", () => {
+    assert.isUndefined(
+      choose([{ workload: "a", client: "x", clients: ["x"], rounds: 8, isMissed: true }], () => 1, 100)
+    )
   })
 
   it("no more than there is time for", () => {

@@ -303,6 +303,25 @@ describe.each(eras)("limits, %s", (era) => {
       yield* Fiber.interrupt(other)
     }))
 
+  it.scoped("a stream is not silent while what it brought for another call is handled", () =>
+    Effect.gen(function*() {
+      const { client, next } = yield* connected(era, {}, { idleTimeout: 1000 })
+      yield* start(client.callTool("slow", {}, {
+        onProgress: () => Effect.sleep("10 seconds"),
+        idleTimeout: "infinity"
+      }))
+      const incoming = yield* next
+      const other = yield* start(client.callTool("other"))
+      const strays = yield* next
+      yield* strays.reply(progressOf(incoming.message, 1))
+      yield* settle
+      yield* pass("10 seconds")
+      yield* pass(999)
+      assert.isTrue(yield* isRunning(other))
+      yield* pass(1)
+      assert.strictEqual((yield* failureOf("RequestTimeout", other)).kind, "Idle")
+    }))
+
   it.scoped("what fails to take progress from another stream is busy no more", () =>
     Effect.gen(function*() {
       const { client, next } = yield* connected(era, {}, { idleTimeout: 1000 })

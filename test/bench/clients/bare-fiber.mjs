@@ -1,6 +1,6 @@
 /**
- * The least that a request can cost as an Effect: a fiber that waits for the floor's own exchange, and in which the application
- * gets what has come.
+ * The least that a request can cost as an Effect whose messages the application handles in its own fiber: one that waits for the
+ * floor's own exchange, takes what has come, and waits again.
  */
 import * as Effect from "effect/Effect"
 import { beginning } from "./floor.mjs"
@@ -13,6 +13,7 @@ export const connect = async (url, tally) => {
   const call = Effect.suspend(() => {
     let messages
     let isOver = false
+    let failure
     let wake
     const news = () => {
       const resume = wake
@@ -23,6 +24,7 @@ export const connect = async (url, tally) => {
       const taken = messages ?? []
       messages = undefined
       for (const message of taken) tally.message(message)
+      if (failure !== undefined) return Effect.die(failure)
       return isOver ? Effect.void : awaited
     }
     const awaited = Effect.async((resume) => {
@@ -40,7 +42,11 @@ export const connect = async (url, tally) => {
         isOver = true
         news()
       },
-      (error) => wake?.(Effect.die(error))
+      (error) => {
+        failure = error
+        isOver = true
+        news()
+      }
     )
     return awaited
   })
