@@ -217,8 +217,8 @@ export interface OpenVerdict {
 }
 
 /**
- * The open verdicts, of which all clients were measured: what is missed first, then what has had the fewest rounds, then what is nearest to its limit. Of two that
- * are alike the one against the floor, which takes less time than an SDK.
+ * The open verdicts, of which all clients were measured: what is missed first, then what has had the fewest rounds, then what is
+ * nearest to its limit. Of two that are alike the one against the floor, which takes less time than an SDK.
  */
 export const openVerdicts = (all: ReadonlyArray<Series>): ReadonlyArray<OpenVerdict> =>
   allLimits
